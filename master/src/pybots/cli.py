@@ -1,0 +1,41 @@
+"""The `pybots` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pybots import cli_config, cli_demo, cli_farm, cli_try, cli_up
+from pybots.config.errors import ConfigErrors
+from pybots.ledger.migrate import SchemaError
+
+CONFIG_ERROR = 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command, each with its help."""
+    made = argparse.ArgumentParser(
+        prog="pybots",
+        description="Which CPython commit broke which project: a farm that builds CPython and tests projects on it.",
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="command")
+    for module in (cli_up, cli_demo, cli_try, cli_farm):
+        module.add_parser(commands)
+    cli_config.add_parsers(commands)
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (ConfigErrors, SchemaError) as error:
+        print(error, file=sys.stderr)
+        return CONFIG_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

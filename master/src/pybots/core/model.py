@@ -1,0 +1,186 @@
+"""The farm's nouns as frozen data (DESIGN §2). Pure: no I/O, no clock.
+
+`config` makes these from files, the ledger keeps what happened to them, everything else passes them around.
+Times are seconds since the epoch in UTC; the caller brings the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+from pybots_worker import contract
+
+Verdict = Literal[
+    "passed", "fixed", "new_failure", "still_failing", "flaky", "blocked", "infra", "unknown"
+]
+"""What a run means against its lane's history; nothing else is a verdict (DESIGN §2)."""
+
+FailureKind = Literal[
+    "test", "collection", "install", "interpreter", "crash", "timeout", "memory", "hollow"
+]
+
+RunState = Literal["wanted", "dispatched", "running", "done", "dropped"]
+AttemptState = Literal["dispatched", "running", "recorded", "lost", "refused"]
+InterpreterState = Literal["wanted", "published", "failed"]
+LaneState = Literal["active", "no_worker", "refused", "retired"]
+
+CONCLUSIVE: Final[frozenset[str]] = frozenset(
+    {"passed", "fixed", "new_failure", "still_failing", "flaky"}
+)
+"""Verdicts that say something about the code under test; later runs are compared with these only."""
+
+GREEN: Final[frozenset[str]] = frozenset({"passed", "fixed", "flaky"})
+RED: Final[frozenset[str]] = frozenset({"new_failure", "still_failing"})
+VERDICTS: Final[tuple[str, ...]] = get_args(Verdict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flavour:
+    """A named way to configure CPython. `since` is the first (major, minor) that can; None: all of them."""
+
+    name: str
+    configure: tuple[str, ...] = ()
+    cflags: str = ""
+    since: tuple[int, int] | None = None
+    needs: tuple[str, ...] = ()
+    why: str = ""
+
+    def recipe(self) -> contract.Recipe:
+        """The routine recipe: built as this flavour's users build it."""
+        return contract.Recipe(configure=self.configure, cflags=self.cflags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSource:
+    """The newest (or a pinned) sdist of a distribution of the package index."""
+
+    name: str
+    version: str = ""
+    pre: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitBranch:
+    """The head of a branch of a git repository (URL, or an absolute path on this machine)."""
+
+    url: str
+    branch: str = ""
+    submodules: bool = False
+
+
+Source = IndexSource | GitBranch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """One file in `projects/`, validated. `sources` maps a source's name (`release`, `trunk`) to where it comes from."""
+
+    name: str
+    title: str
+    sources: dict[str, Source]
+    install: contract.Install
+    test: contract.Test
+    timeout_minutes: float = 30.0
+    memory_mb: int = 4096
+    env: dict[str, str] = field(default_factory=dict)
+    network: contract.Network = "install"
+    wants: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    homepage: str = ""
+    tracker: str = ""
+    starter: bool = False
+    flavours: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A volunteer's machine as the roster and its own facts describe it."""
+
+    name: str
+    platform: str
+    abi: str
+    slots: int = 1
+    owner: str = ""
+    email: str = ""
+    trust: str = "farm"
+    facts: frozenset[str] = frozenset()
+    projects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A row of the watched history. `position` counts the first-parent history of `branch`; greater is newer."""
+
+    sha: str
+    branch: str
+    position: int
+    author: str
+    email: str
+    committed: float
+    title: str
+    message: str
+    files: tuple[str, ...]
+    content_key: str
+
+    @property
+    def short(self) -> str:
+        return self.sha[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneKey:
+    """The succession of runs a maintainer watches; a column of the waterfall."""
+
+    project: str
+    source: str
+    branch: str
+    flavour: str
+    platform: str
+
+    @property
+    def slug(self) -> str:
+        """The lane's permanent name in URLs, for example `twisted.release.main.debug.linux-x86_64`."""
+        return ".".join((self.project, self.source, self.branch, self.flavour, self.platform))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """What a source resolved to: exactly one thing that can be fetched again.
+
+    `label` is shown to people: a version, or `branch@abcdef123456`."""
+
+    label: str
+    source: contract.SdistSource | contract.GitSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many tests came to what."""
+
+    passed: int = 0
+    failed: int = 0
+    error: int = 0
+    skipped: int = 0
+    xfailed: int = 0
+    xpassed: int = 0
+    crashed: int = 0
+    timed_out: int = 0
+    not_run: int = 0
+    flaky: int = 0
+
+    @property
+    def total(self) -> int:
+        return (
+            self.passed + self.failed + self.error + self.skipped + self.xfailed + self.xpassed
+            + self.crashed + self.timed_out + self.not_run
+        )  # fmt: skip
+
+    @property
+    def bad(self) -> int:
+        return (
+            self.failed + self.error + self.crashed + self.timed_out + self.not_run + self.xpassed
+        )

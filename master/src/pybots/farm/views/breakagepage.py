@@ -1,0 +1,134 @@
+"""`/breakage/<id>`: one confirmed change for the worse, from first seen to fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from pybots.core.outcomes import is_test
+from pybots.farm.home import Farm
+from pybots.farm.views import history
+from pybots.farm.views.common import Missing, Visit, interpreters, lanes, runs, select_runs
+from pybots.farm.views.frame import frame
+from pybots.farm.views.lists import (
+    breakage_rows,
+    breakages,
+    lane_row,
+    mails_of_breakages,
+    parts,
+    reproduce,
+    select_lanes,
+)
+from pybots.farm.views.reports import Digests
+from pybots_status.pages import Breakage, CommitLine, Fact, LaneRow, State
+
+MAX_COMMITS: Final = 60
+MAX_TESTS: Final = 300
+MAX_ERROR: Final = 4000
+
+
+def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakage:
+    """The page. Raises Missing."""
+    with farm.ledger.read() as connection:
+        row = connection.execute(select(breakages).where(breakages.c.id == number)).first()
+        if row is None:
+            raise Missing(f"there is no breakage {number}", "a project's page lists its breakages")
+        members = connection.execute(
+            select(parts).where(parts.c.breakage_id == number).order_by(parts.c.lane_id)
+        ).all()
+        first = connection.execute(
+            select_runs(interpreters.c.recipe, interpreters.c.failure).where(
+                runs.c.id == row.opened_run
+            )
+        ).first()
+        suspects, left_out, good = _range(connection, row)
+        return Breakage(
+            frame=frame(farm, connection, visit, title=f"Breakage {number}", branch=row.branch),
+            row=breakage_rows(connection, [row])[0],
+            signature=row.signature[:16],
+            error=_evidence(first, members, digests),
+            axis="CPython commit" if row.good_position is not None else "",
+            culprit=_line(suspects[0], "new_failure") if _certain(row, suspects) else None,
+            good=_line(good, "passed") if good is not None else None,
+            commits=_probed(row, suspects),
+            commits_left_out=left_out,
+            lanes=_lanes(connection, members),
+            tests=() if row.kind == "interpreter" else _tests(members),
+            mails=mails_of_breakages(connection, [number], (farm.config.mail.list,)),
+            facts=_facts(row, first),
+            reproduce=reproduce(farm, first),
+        )
+
+
+def _range(connection: Connection, row: Any) -> tuple[list[Any], int, Any]:
+    """The suspects, newest first, how many are not shown, and the last commit known to be good."""
+    low = row.good_position if row.good_position is not None else row.bad_position - 1
+    found = history.page_of_commits(
+        connection, row.branch, top=row.bad_position, limit=MAX_COMMITS + 1
+    )
+    suspects = [item for item in found if item.position > low]
+    good = next(
+        iter(history.page_of_commits(connection, row.branch, top=low, limit=1)), None
+    ) if row.good_position is not None else None  # fmt: skip
+    total = row.bad_position - low
+    return suspects[:MAX_COMMITS], max(0, total - MAX_COMMITS), good
+
+
+def _certain(row: Any, suspects: Sequence[Any]) -> bool:
+    """One suspect alone is the culprit as far as commits go; more are a range."""
+    return row.good_position is not None and len(suspects) == 1
+
+
+def _probed(row: Any, suspects: Sequence[Any]) -> tuple[CommitLine, ...]:
+    return tuple(
+        _line(item, "new_failure" if item.position == row.bad_position else "none")
+        for item in suspects
+    )
+
+
+def _line(row: Any, state: State) -> CommitLine:
+    return CommitLine(
+        sha=row.sha, title=row.title, author=row.author, when=row.committed, state=state
+    )
+
+
+def _lanes(connection: Connection, members: Sequence[Any]) -> tuple[LaneRow, ...]:
+    opened = {item.lane_id: item.opened for item in members}
+    rows = connection.execute(
+        select_lanes().where(lanes.c.id.in_(list(opened))).order_by(lanes.c.slug)
+    ).all()
+    return tuple(lane_row(row, {}, opened[row.id]) for row in rows)
+
+
+def _tests(members: Sequence[Any]) -> tuple[str, ...]:
+    """The project's own tests; what the farm says of a suite as a whole has no name that anybody could run."""
+    names = dict.fromkeys(str(name) for item in members for name in item.tests or ())
+    return tuple(name for name in names if is_test(name))[:MAX_TESTS]
+
+
+def _evidence(first: Any, members: Sequence[Any], digests: Digests) -> str:
+    """What the first run that showed it said: a failing test's traceback, a build's last words."""
+    if first is None:
+        return ""
+    if first.kind == "interpreter":
+        return str((first.failure or {}).get("detail") or first.summary)[-MAX_ERROR:]
+    digest = digests.get(first.report)
+    mine = set(_tests(members))
+    for test in digest.failures if digest else ():
+        if test.id in mine and test.failure is not None:
+            said = test.failure.detail or f"{test.failure.type}: {test.failure.message}"
+            return f"{test.id}\n\n{said}"[:MAX_ERROR]
+    return str(first.summary).removeprefix("new: ")
+
+
+def _facts(row: Any, first: Any) -> tuple[Fact, ...]:
+    facts = [Fact(name="Disposition", value=row.disposition)]
+    if first is not None:
+        facts.append(Fact(name="First seen in", value=f"run {first.id}", href=f"/run/{first.id}"))
+    if row.fixed_run:
+        facts.append(
+            Fact(name="Fixed in", value=f"run {row.fixed_run}", href=f"/run/{row.fixed_run}")
+        )
+    return tuple(facts)

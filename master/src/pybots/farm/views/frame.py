@@ -1,0 +1,233 @@
+"""What is around every page: the banner of computed facts, branches, whether the master is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, or_, select
+
+from pybots.farm.home import Farm
+from pybots.farm.views.builds import Build, last_builds
+from pybots.farm.views.common import UNDER_WAY, Visit, path_prefix
+from pybots.farm.views.console import GREEN
+from pybots.ledger import schema
+from pybots.store import StoreFull
+from pybots_status import links
+from pybots_status.pages import Announce, Banner, Frame, Link, State
+
+MASTER_SILENT_SECONDS: Final = 30
+"""A master whose heartbeat (`notes` row `master`) is older than this is down."""
+
+MIN_RELOAD, MAX_RELOAD = 15, 86_400
+VERSION: Final = version("pybots")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """A branch's lanes by what is last known of them."""
+
+    passing: int = 0
+    new: int = 0
+    failing: int = 0
+    unknown: int = 0
+    first: int = 0
+    """How many of the unknown ones are on their first run, or wait for it."""
+
+    @property
+    def total(self) -> int:
+        return self.passing + self.new + self.failing + self.unknown
+
+
+def frame(
+    farm: Farm,
+    connection: Connection,
+    visit: Visit,
+    *,
+    title: str,
+    current: str = "",
+    refresh: int = 60,
+    branch: str = "",
+    tabs: str = links.CONSOLE,
+) -> Frame:
+    """The frame of a page about `branch` (else the visit's, else the farm's first). `tabs`: where branch tabs lead."""
+    shown = branch or visit.branch or default_branch(farm)
+    now = farm.clock()
+    seen = master_seen(connection)
+    return Frame(
+        title=title,
+        branch=shown,
+        banner=banner(shown, tally(connection, shown), last_builds(connection, shown)),
+        generated=now,
+        branches=links.branch_tabs(branches(farm), shown, tabs),
+        nav=links.views(current),
+        announce=(_farm_line(connection), *_trouble(farm)),
+        master_alive=alive(seen, now),
+        master_seen=seen,
+        here=visit.here,
+        base_url=path_prefix(farm.config.url),
+        refresh=_refresh(visit, refresh),
+        theme=visit.theme,
+        farm=farm.config.name,
+        version=VERSION,
+    )
+
+
+def bare_frame(farm: Farm, visit: Visit, *, title: str, dark: bool = True) -> Frame:
+    """A frame that needs no ledger. `dark`: it can't be read, so nothing is known; else the banner only leads home."""
+    silent = Banner(state="unknown", text="nothing is known at the moment")
+    return Frame(
+        title=title,
+        branch=default_branch(farm),
+        banner=silent
+        if dark
+        else Banner(state="unknown", text=farm.config.name, href=links.CONSOLE),
+        generated=farm.clock(),
+        nav=links.views(),
+        here=visit.here,
+        base_url=path_prefix(farm.config.url),
+        refresh=0,
+        theme=visit.theme,
+        farm=farm.config.name,
+        version=VERSION,
+    )
+
+
+def branches(farm: Farm) -> tuple[str, ...]:
+    """The watched branches and tags, in the settings' order."""
+    return (*farm.config.cpython.branches, *farm.config.cpython.tags)
+
+
+def default_branch(farm: Farm) -> str:
+    return branches(farm)[0]
+
+
+def _refresh(visit: Visit, usual: int) -> int:
+    if visit.reload is None:
+        return usual
+    return min(max(visit.reload, MIN_RELOAD), MAX_RELOAD) if visit.reload else 0
+
+
+def master_seen(connection: Connection) -> float | None:
+    """When the master last said that it lives; None: never."""
+    notes = schema.notes
+    at = connection.scalar(select(notes.c.at).where(notes.c.name == "master"))
+    return None if at is None else float(at)
+
+
+def alive(seen: float | None, now: float) -> bool:
+    return seen is not None and now - seen <= MASTER_SILENT_SECONDS
+
+
+def tally(connection: Connection, branch: str) -> Tally:
+    """The branch's lanes counted; what has no conclusive verdict is unknown, never green."""
+    lanes = schema.lanes
+    rows = connection.execute(
+        select(lanes.c.verdict, func.count())
+        .where(lanes.c.branch == branch, lanes.c.state != "retired")
+        .group_by(lanes.c.verdict)
+    )
+    found: Mapping[str | None, int] = dict(rows.all())
+    passing = sum(number for verdict, number in found.items() if verdict in GREEN)
+    new, failing = found.get("new_failure", 0), found.get("still_failing", 0)
+    return Tally(
+        passing=passing,
+        new=new,
+        failing=failing,
+        unknown=sum(found.values()) - passing - new - failing,
+        first=_first_runs(connection, branch),
+    )
+
+
+def _first_runs(connection: Connection, branch: str) -> int:
+    """Lanes without any verdict that have a run on its way."""
+    lanes, runs = schema.lanes, schema.runs
+    return connection.scalar(
+        select(func.count(runs.c.lane_id.distinct()))
+        .join(lanes, lanes.c.id == runs.c.lane_id)
+        .where(runs.c.state.in_(UNDER_WAY), lanes.c.branch == branch, lanes.c.verdict.is_(None))
+    ) or 0  # fmt: skip
+
+
+def banner(branch: str, lanes: Tally, builds: Mapping[Any, Build]) -> Banner:
+    """The computed facts: does trunk build, how many lanes pass, how many are unknown."""
+    broken = [build for build in builds.values() if build.failed]
+    href = links.run(broken[0].run) if broken and broken[0].run else ""
+    if not href and lanes.new + lanes.failing:
+        href = links.console(branch=branch, only="bad")
+    text = "; ".join(part for part in (_builds(branch, builds), _lanes(lanes)) if part)
+    return Banner(state=_colour(lanes, builds, broken), text=text, href=href)
+
+
+def _builds(branch: str, builds: Mapping[Any, Build]) -> str:
+    broken = [build for build in builds.values() if build.failed]
+    if broken:
+        where = ", ".join(build.column.title for build in broken[:3])
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        return f"{branch} does not build: {where}{more}"
+    if any(build.built for build in builds.values()):
+        return f"{branch} builds"
+    return f"{branch}: not built yet"
+
+
+def _lanes(lanes: Tally) -> str:
+    if not lanes.total:
+        return "no lanes yet"
+    words = f"{lanes.passing} of {lanes.total} lanes pass"
+    told = (
+        (lanes.new, "newly failing"),
+        (lanes.failing, "still failing"),
+        (lanes.unknown, "unknown"),
+    )
+    for number, what in told:
+        words += f"; {number} {what}" if number else ""
+    return words
+
+
+def _colour(lanes: Tally, builds: Mapping[Any, Build], broken: list[Build]) -> State:
+    if lanes.new or any(build.state == "new_failure" for build in broken):
+        return "new_failure"
+    if lanes.failing or broken:
+        return "still_failing"
+    if lanes.passing:
+        return "passed"
+    return (
+        "running" if lanes.first or any(not build.built for build in builds.values()) else "unknown"
+    )
+
+
+def _trouble(farm: Farm) -> tuple[Announce, ...]:
+    """What keeps the farm from working at all, in its own line."""
+    try:
+        farm.store.check_room(0)
+    except StoreFull as error:
+        return (Announce(label="Trouble", links=(), note=f"nothing new is started: {error}"),)
+    return ()
+
+
+def _farm_line(connection: Connection) -> Announce:
+    """`Farm: 2 of 3 workers online | 4 running | 17 waiting`."""
+    workers, runs = schema.workers, schema.runs
+    online, known = connection.execute(
+        select(func.count().filter(workers.c.connected), func.count()).where(
+            or_(workers.c.state == "approved", workers.c.connected)
+        )
+    ).one()
+    states: dict[str, int] = dict(
+        connection.execute(
+            select(runs.c.state, func.count())
+            .where(runs.c.state.in_(UNDER_WAY))
+            .group_by(runs.c.state)
+        ).all()
+    )  # fmt: skip
+    running = states.get("running", 0) + states.get("dispatched", 0)
+    return Announce(
+        label="Farm",
+        links=(
+            Link(text=f"{online} of {known} workers online", href=links.WORKERS),
+            Link(text=f"{running} running", href=links.WATERFALL),
+            Link(text=f"{states.get('wanted', 0)} waiting", href=links.WATERFALL),
+        ),
+    )

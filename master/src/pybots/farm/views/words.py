@@ -1,0 +1,54 @@
+"""Pages of words: `/legend`, `/join`, and answers that are not a page."""
+
+from __future__ import annotations
+
+from pybots.farm.home import Farm
+from pybots.farm.views.common import Visit
+from pybots.farm.views.frame import bare_frame, frame
+from pybots_status.pages import ErrorPage, Legend, TextBlock, TextPage
+
+
+def legend(farm: Farm, visit: Visit) -> Legend:
+    """The table of states, in words."""
+    with farm.ledger.read() as connection:
+        around = frame(farm, connection, visit, title="Legend", current="legend", refresh=0)
+    return Legend(frame=around)
+
+
+def join(farm: Farm, visit: Visit) -> TextPage:
+    """How to volunteer a machine, and how to register a project."""
+    with farm.ledger.read() as connection:
+        around = frame(farm, connection, visit, title="Join", current="join", refresh=0)
+    blocks = (
+        ("heading", "Register a project"),
+        ("text", "One small file: where the project's sources come from, and how its tests run."),
+        (
+            "code",
+            "./pybots project new yourproject\n./pybots project check projects/yourproject.toml",
+        ),
+        ("text", "See what the farm will see, on your own machine, without a farm:"),
+        ("code", "./pybots try yourproject"),
+        ("heading", "Volunteer a machine"),
+        (
+            "text",
+            "Everything a worker runs stays in a sandbox, without your files, other processes or the network unless"
+            " a project declares it. You say how many builds, processors and how much disk for caches it may have.",
+        ),
+        ("code", "pybots-worker doctor"),
+        (
+            "text",
+            "This farm's workers are still on its own machine; joining from elsewhere is being built. Write to"
+            f" {farm.config.mail.list} to hear of it.",
+        ),
+    )
+    return TextPage(
+        frame=around,
+        heading="Take part",
+        blocks=tuple(TextBlock(kind=kind, text=text) for kind, text in blocks),  # type: ignore[arg-type]
+    )
+
+
+def error(farm: Farm, visit: Visit, status: int, message: str, hint: str = "") -> ErrorPage:
+    """An answer that is not a page; made without the ledger, which may be what failed."""
+    around = bare_frame(farm, visit, title=f"{status}", dark=status >= 500)
+    return ErrorPage(frame=around, status=status, message=message, hint=hint)

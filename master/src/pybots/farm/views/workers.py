@@ -1,0 +1,146 @@
+"""`/workers` and `/worker/<name>`. Mail addresses and credentials never leave the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, func, select
+
+from pybots.farm.home import Farm
+from pybots.farm.views.common import (
+    Missing,
+    Visit,
+    attempts,
+    interpreters,
+    run_row,
+    runs,
+    select_runs,
+)
+from pybots.farm.views.frame import frame
+from pybots.farm.views.runpage import caps_words
+from pybots.ledger import schema
+from pybots_status import links
+from pybots_status.pages import Fact, Link, Worker, WorkerRow, Workers
+
+table = schema.workers
+
+DAY: Final = 86_400.0
+COUNTED_ATTEMPTS: Final = 5000
+"""The newest attempts that are looked at for what happened today."""
+RUNS: Final = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Load:
+    """What the workers do: links to running runs, attempts and farm faults of the last day, what waits per platform."""
+
+    running: Mapping[str, list[Link]] = field(default_factory=dict)
+    today: Mapping[str, Any] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+
+
+def workers(farm: Farm, visit: Visit) -> Workers:
+    """Every worker of the roster."""
+    with farm.ledger.read() as connection:
+        rows = connection.execute(select(table).order_by(table.c.name)).all()
+        load = _load(connection, farm.clock())
+        around = frame(farm, connection, visit, title="Workers", current="workers")
+    return Workers(frame=around, rows=tuple(_row(row, load) for row in rows))
+
+
+def worker(farm: Farm, visit: Visit, name: str) -> Worker:
+    """One worker's page. Raises Missing."""
+    with farm.ledger.read() as connection:
+        row = connection.execute(select(table).where(table.c.name == name)).first()
+        if row is None:
+            raise Missing(f"there is no worker “{name[:80]}”", "/workers lists them all")
+        load = _load(connection, farm.clock())
+        around = frame(farm, connection, visit, title=f"Worker {row.name}")
+        newest = (
+            select(attempts.c.run_id)
+            .where(attempts.c.worker == name)
+            .order_by(attempts.c.id.desc())
+            .limit(RUNS)
+        )
+        found = connection.execute(
+            select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id.desc())
+        ).all()
+    return Worker(
+        frame=around,
+        row=_row(row, load),
+        facts=_facts(row),
+        runs=tuple(run_row(item) for item in found),
+    )
+
+
+def _load(connection: Connection, now: float) -> _Load:
+    running: dict[str, list[Link]] = {}
+    for row in connection.execute(
+        select(attempts.c.worker, attempts.c.run_id)
+        .where(attempts.c.state.in_(("dispatched", "running")))
+        .order_by(attempts.c.id)
+    ):
+        link = Link(text=f"run {row.run_id}", href=links.run(row.run_id))
+        running.setdefault(row.worker, []).append(link)
+    newest = connection.scalar(select(func.max(attempts.c.id))) or 0
+    today = connection.execute(
+        select(
+            attempts.c.worker,
+            func.count().label("runs"),
+            func.count().filter(attempts.c.state == "lost").label("lost"),
+        )
+        .where(attempts.c.id > newest - COUNTED_ATTEMPTS, attempts.c.created > now - DAY)
+        .group_by(attempts.c.worker)
+    ).all()
+    waiting = connection.execute(
+        select(interpreters.c.platform, func.count())
+        .join(runs, runs.c.interpreter_id == interpreters.c.id)
+        .where(runs.c.state == "wanted")
+        .group_by(interpreters.c.platform)
+    )
+    return _Load(
+        running=running, today={row.worker: row for row in today}, waiting=dict(waiting.all())
+    )
+
+
+def _row(row: Any, load: _Load) -> WorkerRow:
+    busy: Sequence[Link] = load.running.get(row.name, ())
+    today = load.today.get(row.name)
+    return WorkerRow(
+        name=row.name,
+        state=_state(row, bool(busy)),
+        platform=row.platform,
+        abi=row.abi,
+        owner=row.owner,
+        slots=row.slots,
+        running=tuple(busy),
+        wanted=load.waiting.get(row.platform, 0),
+        last_seen=row.last_seen,
+        runs_today=today.runs if today else 0,
+        infra_today=today.lost if today else 0,
+    )
+
+
+def _state(
+    row: Any, busy: bool
+) -> Literal["online", "busy", "offline", "paused", "invited", "revoked"]:
+    if row.state in ("paused", "invited", "revoked"):
+        word: Literal["paused", "invited", "revoked"] = row.state
+        return word
+    if not row.connected:
+        return "offline"
+    return "busy" if busy else "online"
+
+
+def _facts(row: Any) -> tuple[Fact, ...]:
+    info = row.info or {}
+    facts = [
+        ("Offers", ", ".join(map(str, row.facts or ()))),
+        ("Trust group", row.trust),
+        ("Projects", ", ".join(map(str, row.projects or ())) or "all"),
+        *((key.capitalize(), str(info[key])) for key in ("system", "compiler", "kit", "sandbox") if info.get(key)),
+        ("Limits kept by", caps_words(str(info.get("rung") or ""), info.get("caps") or {})),
+    ]  # fmt: skip
+    return tuple(Fact(name=name, value=value[:500]) for name, value in facts if value)

@@ -1,0 +1,139 @@
+"""The farm inside the master: one Buildbot service that owns dispatcher, mirror, postman, watch and sign of life."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final, cast
+
+import buildbot
+from buildbot.util.service import BuildbotService
+from twisted.internet import defer
+from twisted.python import log
+
+from pybots.farm import news, workers
+from pybots.farm.home import Farm
+from pybots.farm.news import Event
+from pybots.farm.workers import Enrolled
+from pybots.glue.desk import Desk
+from pybots.glue.dispatcher import Dispatcher
+from pybots.glue.janitor import Janitor
+from pybots.glue.loops import Loop
+from pybots.glue.mirror import Mirror
+from pybots.glue.postman import Postman
+from pybots.glue.topics import SLOTS, WORKERS
+from pybots.glue.watch import Watch
+
+NAME: Final = "pybots"
+BEAT_SECONDS: Final = 5.0
+
+
+class FarmService(BuildbotService):
+    """Configured with an open farm and the roster that the configuration was made of."""
+
+    name = NAME
+
+    def checkConfig(self, farm: Farm, roster: tuple[Enrolled, ...]) -> None:
+        self._farm, self._roster = farm, roster
+
+    def reconfigService(self, farm: Farm, roster: tuple[Enrolled, ...]) -> Any:
+        self._farm, self._roster = farm, roster
+        if self.running:
+            self.desk.renew(farm)
+            self.dispatcher.wake()
+        return defer.succeed(None)
+
+    def startService(self) -> Any:
+        return defer.ensureDeferred(self._start())
+
+    async def _start(self) -> None:
+        self.desk = Desk(self.master.reactor, self._farm)
+        self.dispatcher = Dispatcher(self.master, self.desk, self.hang_up)
+        self._mirror = Mirror(self.desk, self.dispatcher.wake)
+        self._postman = Postman(self.desk)
+        self._janitor = Janitor(self.master)
+        self._watch = Watch(self.desk, self.heard)
+        self._beat = Loop(self.master.reactor, "the sign of life", BEAT_SECONDS, self._alive)
+        self.desk.start()
+        await self.desk.call(self._farm.store.sweep)
+        await self.desk.call(workers.all_gone, self._farm)
+        await super().startService()
+        consume = self.master.mq.startConsuming
+        self._consumers = [
+            await consume(self._worker_changed, (*WORKERS, None, None)),
+            await consume(lambda *_: self.dispatcher.wake(), SLOTS),
+        ]
+        self._watch.start()
+        await self.dispatcher.start()
+        for part in (self._beat, self._mirror, self._postman, self._janitor):
+            part.start()
+
+    def stopService(self) -> Any:
+        return defer.ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        for consumer in self._consumers:
+            consumer.stopConsuming()
+        parts = (self._watch, self._mirror, self._postman, self._beat, self._janitor)
+        for part in (*parts, self.dispatcher):
+            await part.stop()
+        await super().stopService()
+        await self.desk.call(workers.all_gone, self.desk.farm)
+        await self.desk.stop()
+
+    # What the steps tell
+
+    def recorded(self) -> None:
+        """A report was recorded: there may be letters to send and runs to start."""
+        self._postman.wake()
+        self.dispatcher.wake()
+
+    def hang_up(self, worker: str, reason: str) -> None:
+        """Drop a worker's connection at once; it may come back."""
+        found = self.master.workers.workers.get(worker)
+        connection = found.conn if found is not None else None
+        if connection is not None and connection.mind is not None:
+            log.msg(f"hanging up on {worker}: {reason}")
+            connection.mind.broker.transport.abortConnection()
+
+    # What the workers and other processes tell
+
+    def _worker_changed(self, key: tuple[str, ...], _message: object) -> Any:
+        name, state = key[-2:]
+        return defer.ensureDeferred(self._seen(name, state == "connected"))
+
+    async def _seen(self, name: str, connected: bool) -> None:
+        if not connected:
+            self.dispatcher.gone(name)
+        await self.desk.call(workers.seen, self.desk.farm, name, connected=connected)
+        self.dispatcher.wake()
+
+    def heard(self, event: Event) -> None:
+        """News of the ledger, our own included."""
+        if event.topic == "wake":
+            self._mirror.wake()
+        elif event.topic == "mail":
+            self._postman.wake()
+        elif event.topic == "worker" and event.data.get("state") not in ("connected", "gone"):
+            defer.ensureDeferred(self._compare_roster())
+        if event.topic in ("wake", "run", "verdict", "commit", "worker"):
+            self.dispatcher.wake()
+
+    async def _compare_roster(self) -> None:
+        """Bring Buildbot's workers in line with the ledger's, without disturbing what runs."""
+        roster = tuple(await self.desk.call(workers.roster, self.desk.farm))
+        if roster == self._roster:
+            return
+        allowed = {worker.name for worker in roster}
+        for worker in self._roster:
+            if worker.name not in allowed:
+                self.hang_up(worker.name, "revoked")
+        self._roster = roster
+        await self.master.reconfig()
+
+    async def _alive(self) -> None:
+        await self.desk.call(news.beat, self.desk.farm, pid=os.getpid(), buildbot=buildbot.version)
+
+
+def of(master: Any) -> FarmService:
+    """The farm of a running master."""
+    return cast(FarmService, master.service_manager.namedServices[NAME])

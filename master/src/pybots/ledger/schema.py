@@ -1,0 +1,324 @@
+"""The ledger's tables (SQLAlchemy 2 Core, portable SQL). Alembic migrations in `migrations/` create the same.
+
+Times are float seconds since the epoch in UTC. JSON columns hold small, bounded values. Only the master writes results;
+web writes invitations and credentials. Nothing here is Buildbot's.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("branch", String(100), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("sha", String(40), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("committed", Float, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("content_key", String(64), nullable=False),
+    Column("seen", Float, nullable=False),
+    UniqueConstraint("branch", "position"),
+    UniqueConstraint("branch", "sha"),
+    Index(None, "sha"),
+)
+
+interpreters = Table(
+    "interpreters",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("content_key", String(64), nullable=False),
+    Column("flavour", String(80), nullable=False),
+    Column("platform", String(80), nullable=False),
+    Column("abi", String(80), nullable=False),
+    Column("trust", String(80), nullable=False),
+    Column("recipe", JSON, nullable=False),
+    Column("branch", String(100), nullable=False),
+    Column("commit_id", ForeignKey("commits.id"), nullable=False),
+    Column("state", String(20), nullable=False),  # model.InterpreterState
+    Column("blob", String(64)),
+    Column("size", Integer),
+    Column("python", Text),
+    Column("failure", JSON),  # {"type", "message", "detail", "phase", "signature"}
+    Column("created", Float, nullable=False),
+    Column("finished", Float),
+    Index(None, "content_key", "flavour", "platform"),
+)
+
+sources = Table(  # what each project's sources resolved to, last time anybody looked
+    "sources",
+    metadata,
+    Column("project", String(80), primary_key=True),
+    Column("source", String(80), primary_key=True),
+    Column("label", Text),
+    Column("revision", JSON),  # contract.SdistSource or GitSource
+    Column("checked", Float, nullable=False),
+    Column("error", Text),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slug", String(400), nullable=False, unique=True),
+    Column("project", String(80), nullable=False),
+    Column("source", String(80), nullable=False),
+    Column("branch", String(100), nullable=False),
+    Column("flavour", String(80), nullable=False),
+    Column("platform", String(80), nullable=False),
+    Column("state", String(20), nullable=False),  # model.LaneState
+    Column("reason", Text, nullable=False, default=""),
+    # The head: the newest conclusive routine run by (commit position, start of attempt), never by finish time.
+    Column("head_run", Integer),
+    Column("head_position", Integer),
+    Column("head_started", Float),
+    Column("verdict", String(20)),
+    Column("outcome_digest", String(64)),
+    Index(None, "project"),
+    Index(None, "branch", "platform", "flavour"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),  # "interpreter" | "project"
+    Column("lane_id", ForeignKey("lanes.id")),  # NULL for interpreter runs
+    Column("interpreter_id", ForeignKey("interpreters.id"), nullable=False),
+    Column("commit_id", ForeignKey("commits.id"), nullable=False),
+    Column("branch", String(100), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("purpose", String(20), nullable=False),  # contract.Purpose
+    Column("revision_label", Text),
+    Column("revision", JSON),  # contract.SdistSource or GitSource; NULL for interpreter runs
+    Column("state", String(20), nullable=False),  # model.RunState
+    Column("verdict", String(20)),  # model.Verdict, when done
+    Column("failure_kind", String(20)),  # model.FailureKind, when red
+    Column("summary", Text, nullable=False, default=""),
+    Column("counts", JSON),  # model.Counts as a dict
+    Column("phase_seconds", JSON),  # {"install": 3.2, ...}
+    Column("tries", Integer, nullable=False, default=0),
+    Column("lost", Integer, nullable=False, default=0),  # attempts lost to the farm's faults
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("report", String(64)),  # blob of the recorded report
+    Index(None, "state", "kind"),
+    Index(None, "lane_id", "position", "started"),
+    Index(None, "commit_id"),
+    Index(None, "finished"),
+    Index(None, "interpreter_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("worker", String(80), nullable=False),
+    Column("builder", String(80), nullable=False),
+    Column("state", String(20), nullable=False),  # model.AttemptState
+    Column("build_url", Text),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("reason", Text, nullable=False, default=""),
+    Column(
+        "phases", JSON
+    ),  # [{"phase", "state", "started", "wall_seconds", ...}], updated as they pass
+    Column("environment", JSON),
+    Column("report", String(64)),
+    UniqueConstraint("run_id", "number"),
+    Index(None, "state"),
+    Index(None, "worker", "id"),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
+    Column("phase", String(20), primary_key=True),
+    Column("blob", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("cut", Boolean, nullable=False, default=False),
+)
+
+tests = Table(
+    "tests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+spans = Table(  # outcomes over time, written by complete routine runs at the lane's head only; open: until_run IS NULL
+    "spans",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lane_id", ForeignKey("lanes.id"), nullable=False),
+    Column("test_id", ForeignKey("tests.id"), nullable=False),
+    Column("outcome", String(12), nullable=False),
+    Column("signature", String(64)),
+    Column("from_run", Integer, nullable=False),
+    Column("from_position", Integer, nullable=False),
+    Column("until_run", Integer),
+    Column("until_position", Integer),
+    Index(None, "lane_id", "until_run", "test_id"),
+    Index(None, "test_id", "lane_id", "from_position"),
+    # "What changed between these two runs" reads only what began or ended in between.
+    Index(None, "lane_id", "from_position"),
+    Index(None, "lane_id", "until_position"),
+)
+
+flakes = Table(  # an outcome that a retry in the same build did not repeat; a retry never erases the event
+    "flakes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lane_id", ForeignKey("lanes.id"), nullable=False),
+    Column("test_id", ForeignKey("tests.id"), nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("outcome", String(12), nullable=False),
+    Column("at", Float, nullable=False),
+    Index(None, "lane_id", "at"),
+)
+
+cells = Table(  # prepared for the pages: one lane at one commit
+    "cells",
+    metadata,
+    Column("lane_id", ForeignKey("lanes.id"), primary_key=True),
+    Column("commit_id", ForeignKey("commits.id"), primary_key=True),
+    Column("branch", String(100), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("state", String(20), nullable=False),  # a verdict, or queued | running
+    Column("count", Integer, nullable=False, default=0),  # newly failing tests
+    Index(None, "branch", "position"),
+    Index(None, "run_id"),
+)
+
+breakages = Table(
+    "breakages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),  # model.FailureKind
+    Column("signature", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("branch", String(100), nullable=False),
+    Column("state", String(20), nullable=False),  # "open" | "fixed"
+    Column("good_position", Integer),  # last good commit known, NULL: never seen good
+    Column("bad_position", Integer, nullable=False),  # first bad commit known
+    Column("opened", Float, nullable=False),
+    Column("opened_run", ForeignKey("runs.id"), nullable=False),
+    Column("fixed", Float),
+    Column("fixed_run", Integer),
+    Column("disposition", String(20), nullable=False, default="untriaged"),
+    Column("thread", String(200), nullable=False),  # Message-ID of the first mail
+    Index(None, "state", "signature"),
+    Index(None, "branch", "bad_position"),
+)
+
+breakage_lanes = Table(
+    "breakage_lanes",
+    metadata,
+    Column("breakage_id", ForeignKey("breakages.id"), primary_key=True),
+    Column("lane_id", Integer, primary_key=True),  # 0: the interpreter itself
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("tests", JSON, nullable=False),  # newly failing test ids, bounded
+    Column("count", Integer, nullable=False),
+    Column("opened", Float, nullable=False),
+    Column("closed", Float),
+    Column("closed_run", Integer),
+    Index(None, "lane_id", "closed"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column(
+        "alert", String(200), nullable=False, unique=True
+    ),  # one mail per alert, however often it is decided
+    Column("message_id", String(200), nullable=False, unique=True),
+    Column("thread", String(200), nullable=False),
+    Column("audience", String(40), nullable=False),
+    Column("recipients", JSON, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),  # the whole RFC 5322 message, ready to send
+    Column("breakage_id", Integer),
+    Column("run_id", Integer),
+    Column("state", String(20), nullable=False),  # "queued" | "sent" | "rejected"
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try", Float, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("sent", Float),
+    Column("error", Text, nullable=False, default=""),
+    Index(None, "state", "next_try"),
+    Index(None, "breakage_id"),
+)
+
+events = Table(  # what the pages hear of; ids only grow, so Last-Event-ID replays
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column(
+        "topic", String(40), nullable=False
+    ),  # commit | run | attempt | verdict | mail | worker | farm
+    Column("data", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("owner", Text, nullable=False, default=""),
+    Column("email", Text, nullable=False, default=""),
+    Column("platform", String(80), nullable=False),
+    Column("abi", String(80), nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("trust", String(80), nullable=False),
+    Column("facts", JSON, nullable=False),  # list of str
+    Column("projects", JSON, nullable=False),  # allowed projects; empty: all
+    Column("state", String(20), nullable=False),  # "approved" | "paused" | "revoked"
+    Column("credential", String(200), nullable=False),  # what Buildbot's PB login compares
+    Column("connected", Boolean, nullable=False, default=False),
+    Column("last_seen", Float),
+    Column("info", JSON),  # contract.Environment as last reported
+)
+
+notes = Table(  # small facts of the farm: heartbeats, the master's pid, the schema's birthday
+    "notes",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)

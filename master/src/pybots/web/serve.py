@@ -1,0 +1,78 @@
+"""`python -m pybots.web.serve <farm root>`: the web process, in the foreground. SIGTERM ends it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
+from twisted.logger import STDLibLogObserver, globalLogBeginner
+
+from pybots.config.errors import ConfigErrors
+from pybots.farm import tokens
+from pybots.farm.home import Farm, open_farm
+from pybots.web.app import App
+from pybots.web.bodies import Admission
+from pybots.web.files import Files
+from pybots.web.site import FarmSite
+
+log = logging.getLogger("pybots.web")
+
+
+def make_site(farm: Farm) -> FarmSite:
+    """The listener's factory for a farm. Raises ConfigErrors for a webhook secret that is missing."""
+    name = farm.config.webhook_secret
+    secret = farm.config.secret(farm.folder.root, name) if name else ""
+    admission = Admission(farm, _key(farm))
+    app = App(farm)
+    Files(app, admission, secret)
+    return FarmSite(app.klein.resource(), admission)
+
+
+def _key(farm: Farm) -> bytes | None:
+    """The token key; without one the pages work and uploads are refused."""
+    try:
+        return tokens.load_key(farm.folder.secrets)
+    except tokens.TokenError as error:
+        log.warning("uploads are refused: %s", error)
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM. Exit status 2: the configuration or the address can't be used."""
+    parser = argparse.ArgumentParser(prog="python -m pybots.web.serve", description=__doc__)
+    parser.add_argument("root", type=Path, help="the farm's folder")
+    root: Path = parser.parse_args(arguments).root
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("twisted").setLevel(logging.WARNING)
+    globalLogBeginner.beginLoggingTo([STDLibLogObserver()], redirectStandardIO=False)
+    try:
+        farm = open_farm(root)
+        farm.store.sweep()
+        port: Any = reactor.listenTCP(
+            farm.config.web.port, make_site(farm), interface=farm.config.web.listen
+        )
+    except ConfigErrors as error:
+        log.error("the configuration can't be used:\n%s", error)
+        return 2
+    except CannotListenError as error:
+        log.error("%s", error)
+        return 2
+    where = port.getHost()
+    log.info("listening on http://%s:%s/", where.host, where.port)
+    reactor.run()
+    farm.ledger.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""Our narrowed buildbot-worker: it logs in to a Buildbot master and runs phases of Jobs, and can do nothing else.
+
+Of buildbot-worker only the login (`BotFactory`) is used. The two objects a master can call, `Bot` and `Slot`, inherit
+no remote method: emptying buildbot-worker's command registry would not be enough (its builder names create folders
+anywhere, it sends its whole environment, and it can be shut down from afar).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from buildbot_worker.pb import BotFactory
+from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.service import MultiService
+from twisted.cred.credentials import UsernamePassword
+from twisted.internet import defer
+from twisted.internet.endpoints import clientFromString
+from twisted.python import log
+from twisted.spread import pb
+
+from pybots_worker import engine, facts, orders
+from pybots_worker.contract import Job
+from pybots_worker.layout import JobFolder
+from pybots_worker.orders import Order
+from pybots_worker.process import Stable
+from pybots_worker.reporting import KIT
+from pybots_worker.running import Running
+from pybots_worker.settings import WorkshopSettings, load
+
+KEEPALIVE_SECONDS: Final = 300
+PROGRAM: Final = (sys.executable, "-P", "-m", "pybots_worker.warm")
+"""What runs phases; the workshop's folder is its argument. -P: the working folder is no place to import from."""
+
+
+class Workshop(Protocol):
+    """What the bot needs of engine.Workshop. All of it blocks."""
+
+    root: Path
+
+    def begin(self, job: Job) -> JobFolder: ...
+
+    def end(self, folder: JobFolder) -> None: ...
+
+
+class Slot(pb.Referenceable):
+    """A place where one build can run; what the master calls a builder of this worker."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self.reactor = bot.reactor
+        self.stable = Stable(bot.reactor, bot.program, bot.workshop.root)
+        self._running: Running | None = None
+
+    def remote_startBuild(self) -> None:
+        """A build comes: its first phase will need a process."""
+        self.stable.prepare()
+
+    def remote_startCommand(
+        self, remote: object, _id: object, command: object, arguments: object
+    ) -> None:
+        """Run a phase. Refuses everything that is not one."""
+        if not isinstance(remote, pb.RemoteReference):
+            raise pb.Error("a command needs somebody to report to")
+        try:
+            order = orders.read(command, arguments, local=self._bot.settings.local)
+        except orders.Refused as refused:
+            log.msg(f"refused a command of the master: {refused}")
+            raise pb.Error(str(refused)) from None
+        before = self._running
+        if before is not None:
+            before.cancel()
+        running = self._running = Running(self, order, remote, before.over if before else None)
+        running.over.addCallback(self._ended, running)
+
+    def _ended(self, _: object, running: Running) -> None:
+        if self._running is running:
+            self._running = None
+
+    def remote_interruptCommand(self, _id: object, _why: object) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+    def open(self, order: Order) -> JobFolder:
+        return self._bot.open(order, self)
+
+    def close(self, name: str) -> None:
+        self._bot.close(name)
+
+    def stop(self) -> Any:
+        """End what runs here. The Deferred fires when nothing of it is left."""
+        self.stable.clear()
+        if self._running is None:
+            return defer.succeed(None)
+        self._running.cancel()
+        return self._running.over
+
+
+class Bot(pb.Referenceable, MultiService):
+    """What the master calls the worker."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        workshop: Workshop,
+        settings: WorkshopSettings,
+        platform: str,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        MultiService.__init__(self)
+        self.reactor, self.workshop, self.settings = reactor, workshop, settings
+        self.program = (*program, str(workshop.root))
+        self._platform = platform
+        self._slots: dict[str, Slot] = {}
+        self._begun: dict[str, tuple[Order, Slot, JobFolder]] = {}
+
+    def remote_print(self, message: object) -> None:
+        """Masters use this as their ping; what they say is not repeated."""
+
+    def remote_getWorkerInfo(self) -> dict[str, object]:
+        """Harmless facts. No environment, no folder names, no files."""
+        return {
+            "system": "posix",
+            "version": KIT,
+            "numcpus": facts.cores(),
+            "platform": self._platform,
+            "worker_commands": {orders.COMMAND: orders.COMMAND_VERSION},
+        }
+
+    def remote_setBuilderList(self, wanted: object) -> dict[str, Slot]:
+        """The slots out of the master's list of builders; its other builders don't exist here."""
+        try:
+            names = orders.builders(wanted, platform=self._platform, slots=self.settings.slots)
+        except orders.Refused as refused:
+            raise pb.Error(str(refused)) from None
+        for name in self._slots.keys() - set(names):
+            self._slots.pop(name).stop()
+        for name in names:
+            if name not in self._slots:
+                self._slots[name] = Slot(self)
+        return {name: self._slots[name] for name in names}
+
+    def remote_shutdown(self) -> None:
+        raise pb.Error("this worker is stopped by its owner only")
+
+    def open(self, order: Order, slot: Slot) -> JobFolder:
+        """The job's folder, made for its first phase; later phases must be of the same Job. Blocks."""
+        known = self._begun.get(order.folder)
+        if known is None:
+            for name in [name for name, begun in self._begun.items() if begun[1] is slot]:
+                self.close(name)  # a job that this slot was never asked to finish
+            known = self._begun[order.folder] = (order, slot, self.workshop.begin(order.job))
+        if known[0].data != order.data or known[1] is not slot:
+            raise orders.Refused(f"job {order.folder} was begun as another one")
+        known[2].phase(order.phase).unlink(missing_ok=True)
+        return known[2]
+
+    def close(self, name: str) -> None:
+        """Nothing of the job is needed any more. Blocks."""
+        begun = self._begun.pop(name, None)
+        if begun is not None:
+            self.workshop.end(begun[2])
+
+    def stopService(self) -> Any:
+        """End every phase and wait until nothing is left of it."""
+        stopped = [defer.maybeDeferred(MultiService.stopService, self)]
+        return defer.gatherResults([*stopped, *(slot.stop() for slot in self._slots.values())])
+
+
+class Login(BotFactory):
+    """buildbot-worker's login; but a master that refuses us for now never ends this process."""
+
+    def failedToGetPerspective(self, why: Any, broker: Any) -> None:
+        log.msg(f"the master refused this worker: {why.getErrorMessage()}")
+        self._failedAttempts += 1
+        self._reactor.callLater(
+            self._timeoutForAttempt(self._failedAttempts), broker.transport.loseConnection
+        )
+
+
+def connect(bot: Bot, password: str) -> None:
+    """Keep the bot connected to its master for as long as it runs."""
+    settings = bot.settings
+    host, _, port = settings.master.rpartition(":")
+    # Local masters take seconds to start: the first attempts come quickly.
+    patience = backoffPolicy(initialDelay=0.25, maxDelay=30.0)
+    login = Login(host, int(port), KEEPALIVE_SECONDS, None, retryPolicy=patience)
+    login.startLogin(UsernamePassword(settings.name.encode(), password.encode()), client=bot)
+    scheme = "tls" if settings.tls else "tcp"
+    endpoint = clientFromString(bot.reactor, f"{scheme}:{host}:{port}")
+    ClientService(endpoint, login, retryPolicy=patience).setServiceParent(bot)
+
+
+def main(root: Path) -> int:
+    """Run the worker in `root` until SIGTERM. Raises SettingsError, or OSError when the password can't be read."""
+    from twisted.internet import reactor  # importing it installs it
+
+    settings = load(root)
+    password = (root / settings.password_file).read_text().strip()
+    workshop = engine.Workshop(root, settings)
+    workshop.sweep()
+    log.startLogging(sys.stdout, setStdout=False)
+    bot = Bot(reactor, workshop, settings, facts.platform_name())
+    connect(bot, password)
+    bot.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", bot.stopService)
+    reactor.run()
+    return 0

@@ -1,0 +1,152 @@
+"""Building an interpreter: configure, make, make install, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pybots_worker import archive, facts, fetch, layout, sandbox
+from pybots_worker.contract import PREFIX, Artifact, InterpreterWork
+from pybots_worker.errors import FarmTrouble, failed
+from pybots_worker.phases.context import Context, kit_mount
+from pybots_worker.sandbox import Mount
+from pybots_worker.take import NotTakenError, take
+
+CACHE_FILE: Final = "/pybots/config.cache"
+SITE: Final = f"""\
+test -r {layout.GIVEN}/config.cache && cp {layout.GIVEN}/config.cache {CACHE_FILE}
+cache_file={CACHE_FILE}
+"""
+"""A site file (configure sources it) and not -C: options are recorded in sysconfig, where this must not show."""
+MAX_CONFIGURE: Final = 8 << 20
+PACKAGES: Final = Path("/var/lib/dpkg/status")
+"""Changes whenever a system package comes or goes, and with it configure's answers."""
+
+
+def configure(context: Context) -> None:
+    """`./configure`, with the answers of an earlier run of the very same script where nothing changed."""
+    work = _work(context)
+    store = context.machine.configure / _configure_key(context, work)
+    if store.is_file():
+        context.say("configure's earlier answers are reused")
+        context.give("config.cache", store.read_bytes())
+    context.give("config.site", SITE)
+    options = [*work.recipe.configure, *([] if work.recipe.ensurepip else ["--with-ensurepip=no"])]
+    _build(context, "sh", "./configure", f"--prefix={PREFIX}", *options, configuring=True)
+    if not store.is_file():
+        _keep(context, store)
+
+
+def _keep(context: Context, store: Path) -> None:
+    cache = context.folder.outside(CACHE_FILE)
+    try:
+        answers = take(context.folder.work, cache, MAX_CONFIGURE)
+    except (FileNotFoundError, NotTakenError):
+        return  # the miniature's configure keeps none
+    part = store.with_name(f".{store.name}.{context.folder.name}")
+    part.write_bytes(answers)
+    part.replace(store)
+
+
+def _configure_key(context: Context, work: InterpreterWork) -> str:
+    try:
+        script = take(
+            context.folder.work,
+            context.folder.outside(layout.CPYTHON) / "configure",
+            MAX_CONFIGURE,
+        )
+    except (FileNotFoundError, NotTakenError) as error:
+        raise failed("NoConfigure", str(error)) from error
+    installed = PACKAGES.stat() if PACKAGES.exists() else None
+    parts = [
+        hashlib.sha256(script).hexdigest(),
+        msgspec.json.encode(work.recipe).decode(),
+        context.machine.facts.abi,
+        context.machine.facts.compiler,
+        f"{installed.st_mtime_ns} {installed.st_size}" if installed else "",
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def compile_(context: Context) -> None:
+    """`make`."""
+    _build(context, "make", f"-j{context.machine.jobs}")
+
+
+def install(context: Context) -> None:
+    """`make install` into PREFIX."""
+    context.folder.prefix.mkdir()
+    sandbox.own(context.folder.prefix)
+    # compileall prints its help and compiles nothing; the Makefile ignores how it ends.
+    skip = [] if _work(context).recipe.bytecode else ["COMPILEALL_OPTS=--help"]
+    _build(context, "make", "install", *skip, writable=True)
+
+
+def _build(context: Context, *argv: str, configuring: bool = False, writable: bool = False) -> None:
+    """A command of the build, in the tree, with ccache in front of the compiler where there is one."""
+    machine, recipe = context.machine, _work(context).recipe
+    env = {"CONFIG_SITE": f"{layout.GIVEN}/config.site"}
+    if (Path("/usr/bin") / "gcc").exists():
+        env |= {"CC": "gcc"}
+    if configuring and recipe.cflags:
+        env["CFLAGS"] = recipe.cflags
+    mounts: list[Mount] = []
+    path: tuple[str, ...] = ()
+    room = 0
+    if recipe.ccache and facts.MASQUERADE.is_dir():
+        path = (str(facts.MASQUERADE),)
+        room = machine.ccache_bytes
+        mounts.append(Mount(source=machine.ccache, target=layout.CCACHE, writable=True))
+        env |= {
+            "CCACHE_DIR": layout.CCACHE,
+            "CCACHE_BASEDIR": layout.CPYTHON,
+            "CCACHE_MAXSIZE": f"{machine.ccache_bytes // (1 << 20)}M",
+        }
+    if writable:
+        mounts.append(Mount(source=context.folder.prefix, target=PREFIX, writable=True))
+    context.must(*argv, cwd=layout.CPYTHON, env=env, mounts=tuple(mounts), path=path, room=room)
+
+
+def publish(context: Context) -> None:
+    """Try the interpreter, pack it, upload it, and keep it for this worker's own jobs."""
+    look_at_interpreter(context, context.folder.prefix, modules=True)
+    packed = context.folder.root / "interpreter.tar.zst"
+    try:
+        archive.pack(context.folder.prefix, packed, check=context.check)
+        context.say(f"uploading {packed.stat().st_size} bytes")
+        sent = fetch.upload(packed, _work(context).artifact, local=context.machine.settings.local)
+    except fetch.FetchError as error:
+        raise FarmTrouble("Upload", str(error)) from error
+    context.found.artifact = Artifact(sha256=sent.sha256, size=sent.size)
+    context.machine.interpreters.adopt(sent.sha256, context.folder.prefix)
+
+
+def look_at_interpreter(context: Context, prefix: Path, *, modules: bool = False) -> None:
+    """Run it: its version, and with `modules` the standard library's extension modules that can be imported."""
+    answer = f"{layout.RESULTS}/interpreter.json"
+    context.must(
+        layout.PYTHON,
+        "-I",
+        f"{layout.KIT}/pybots_interpreter.py",
+        answer,
+        *(("modules",) if modules else ()),
+        mounts=(kit_mount(), Mount(source=prefix, target=PREFIX)),
+    )
+    try:
+        said = json.loads(take(context.folder.work, context.folder.outside(answer), 1 << 20))
+        context.found.python = str(said["version"])[:4000]
+        context.found.modules = tuple(sorted(str(name)[:4000] for name in said["modules"]))
+        lost = [str(name) for name in said["lost"]]
+    except (FileNotFoundError, NotTakenError, ValueError, KeyError, TypeError) as error:
+        raise failed("NoAnswer", f"the interpreter does not work: {error!r}") from error
+    if lost:
+        context.say(f"built, but cannot be imported: {', '.join(lost)}")
+
+
+def _work(context: Context) -> InterpreterWork:
+    assert isinstance(context.job.work, InterpreterWork)
+    return context.job.work

@@ -1,0 +1,199 @@
+"""Making the environment: uv venv, uv pip install, the project's own commands, and a look at what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uv
+
+from pybots_worker import layout, sandbox
+from pybots_worker.contract import PREFIX, Install, Locked, ProjectWork
+from pybots_worker.errors import failed
+from pybots_worker.phases.context import Context, kit_mount
+from pybots_worker.phases.interpreter import interpreter
+from pybots_worker.sandbox import Mount
+from pybots_worker.take import NotTakenError, take
+
+MAX_ANSWER: Final = 32 << 20
+RUNNER_NEEDS: Final = {"pytest": "pytest", "trial": "twisted"}
+"""What a runner itself is made of: wanted as well, in whatever version the rest allows."""
+
+
+def install(context: Context) -> None:
+    """The environment at /pybots/venv."""
+    work = _work(context)
+    with interpreter(context) as prefix, _tools(context, prefix) as tools:
+        tools.uv("venv", "--python", layout.PYTHON, "--no-project", layout.VENV)
+        for arguments in steps(context, work.install):
+            tools.uv("pip", "install", *tools.common(), *arguments)
+        for command in work.install.commands:
+            tools.command(*command)
+        _look(context, tools)
+    context.machine.uv.shrink()
+
+
+def steps(context: Context, install: Install) -> Iterator[list[str]]:
+    """The arguments of each `uv pip install`: one for all, or the requirements first when isolation is off."""
+    needs = _needs(context, install)
+    project = _project(install)
+    if install.build_isolation or not (needs and project):
+        if needs or project:
+            yield [*needs, *project]
+        return
+    yield needs
+    yield ["--no-build-isolation", *needs, *project]
+
+
+def _needs(context: Context, install: Install) -> list[str]:
+    folder = _below(layout.SOURCE, install.path)
+    names = [*install.requirements, *_runner_needs(context)]
+    files = [f"{layout.SOURCE}/{name}" for name in install.requirement_files]
+    if names:
+        files.append(context.give("requirements.txt", "\n".join(names) + "\n"))
+    return [
+        *(word for name in files for word in ("--requirement", name)),
+        *(
+            word
+            for name in install.groups
+            for word in ("--group", f"{folder}/pyproject.toml:{name}")
+        ),
+    ]
+
+
+def _runner_needs(context: Context) -> list[str]:
+    """The runner's own package, where the network can bring it and no project is that package itself."""
+    work = _work(context)
+    need = RUNNER_NEEDS.get(work.test.runner, "")
+    known = {plain_name(word) for word in (*work.install.requirements, work.project)}
+    return [need] if need and work.network != "none" and need not in known else []
+
+
+def _project(install: Install) -> list[str]:
+    if not install.project:
+        return []
+    extras = f"[{','.join(install.extras)}]" if install.extras else ""
+    where = _below(layout.SOURCE, install.path) + extras
+    return ["--editable", where] if install.editable else [where]
+
+
+def _below(folder: str, path: str) -> str:
+    return folder if path in ("", ".") else f"{folder}/{path}"
+
+
+def plain_name(requirement: str) -> str:
+    """The normalised name at the head of a requirement.
+
+    >>> plain_name("PyTest-xdist[psutil]>=3; python_version>'3.8'")
+    'pytest-xdist'
+    """
+    found = re.match(r"[A-Za-z0-9._-]*", requirement.strip())
+    return re.sub(r"[-_.]+", "-", found[0] if found else "").lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """uv and the project's commands, with what they see and may reach."""
+
+    context: Context
+    mounts: tuple[Mount, ...]
+    env: Mapping[str, str]
+    room: int
+
+    def uv(self, *words: str) -> None:
+        self._run(layout.UV, *words)
+
+    def command(self, *argv: str) -> None:
+        self._run(*argv)
+
+    def python(self, *argv: str) -> None:
+        self._run(f"{layout.VENV}/bin/python", *argv)
+
+    def _run(self, *argv: str) -> None:
+        self.context.must(
+            *argv,
+            cwd=layout.SOURCE,
+            env=self.env,
+            mounts=self.mounts,
+            path=(f"{layout.VENV}/bin",),
+            network=_online(self.context),
+            room=self.room,
+        )
+
+    def common(self) -> list[str]:
+        """Options of every installation."""
+        install = _work(self.context).install
+        words = ["--python", f"{layout.VENV}/bin/python"]
+        if install.as_of:
+            words += ["--exclude-newer", install.as_of]
+        if install.lock:
+            lines = "".join(f"{pin.name}=={pin.version}\n" for pin in install.lock)
+            words += ["--constraint", self.context.give("constraints.txt", lines)]
+        return words
+
+
+@contextmanager
+def _tools(context: Context, prefix: Path) -> Iterator[Tools]:
+    machine, work = context.machine, _work(context)
+    probe = context.job.purpose == "probe"
+    with machine.uv.lease(work.project, work.interpreter.key, keep=probe) as cache:
+        if cache.stat().st_uid != sandbox.job_ids()[0]:
+            sandbox.own(cache)
+        reach = machine.reach
+        online = _online(context)
+        yield Tools(
+            context=context,
+            mounts=(
+                Mount(source=prefix, target=PREFIX),
+                Mount(source=Path(uv.find_uv_bin()), target=layout.UV),
+                Mount(source=cache, target=layout.UV_CACHE, writable=True),
+                kit_mount(),
+                *(reach.mounts if online else ()),
+            ),
+            env={
+                **environment(work),
+                **(reach.env if online else {"UV_OFFLINE": "1"}),
+                "UV_CACHE_DIR": layout.UV_CACHE,
+                "UV_LINK_MODE": "copy",  # the cache is another mount: links cannot reach across
+                "UV_PYTHON_DOWNLOADS": "never",
+                "UV_NO_PROGRESS": "1",
+            },
+            room=machine.uv.size(cache),
+        )
+
+
+def environment(work: ProjectWork) -> dict[str, str]:
+    """What the project's commands and tests find set."""
+    return {**work.env, "VIRTUAL_ENV": layout.VENV}
+
+
+def _online(context: Context) -> bool:
+    return _work(context).network != "none"
+
+
+def _look(context: Context, tools: Tools) -> None:
+    """Write down what is installed now."""
+    answer = f"{layout.RESULTS}/installed.json"
+    script = f"{layout.KIT}/pybots_installed.py"
+    tools.python("-I", script, answer, layout.SOURCE, *_work(context).modules)
+    try:
+        said = json.loads(take(context.folder.work, context.folder.outside(answer), MAX_ANSWER))
+        context.found.lock = tuple(sorted(_locked(said["lock"]), key=lambda pin: pin.name))
+        context.found.modules = tuple(str(name)[:4000] for name in said["modules"][:20_000])
+    except (FileNotFoundError, NotTakenError, ValueError, KeyError, TypeError) as error:
+        raise failed("NoAnswer", f"the environment cannot be read: {error!r}") from error
+
+
+def _locked(pairs: Iterable[Any]) -> Iterator[Locked]:
+    for name, version in list(pairs)[:5000]:
+        yield Locked(name=str(name)[:4000], version=str(version)[:4000])
+
+
+def _work(context: Context) -> ProjectWork:
+    assert isinstance(context.job.work, ProjectWork)
+    return context.job.work

@@ -1,0 +1,156 @@
+"""Running the project's tests, and once more those that failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from pybots_worker import layout, sandbox
+from pybots_worker.contract import PREFIX, ProjectWork, Test, TestOutcome
+from pybots_worker.errors import failed
+from pybots_worker.phases.context import Context, kit_mount
+from pybots_worker.phases.install import environment
+from pybots_worker.phases.interpreter import interpreter
+from pybots_worker.runners import junit, plans, text
+from pybots_worker.runners.results import (
+    Results,
+    cut_short,
+    interrupted,
+    read_events,
+    with_retries,
+)
+from pybots_worker.sandbox import Mount
+from pybots_worker.take import NotTakenError, take
+
+MAX_EVENTS: Final = 1 << 30
+MAX_RETRIED: Final = 500
+"""More failures than these are no flakes: running them all again would tell nothing new."""
+
+
+def test(context: Context) -> None:
+    """The tests' outcomes, and the runner's exit status as the phase's. The first run is what counts."""
+    work = _work(context)
+    with interpreter(context) as prefix:
+        runs = Runs(context, prefix)
+        first, ending = runs.run(work.test.only)
+        if first.refused:
+            context.say(f"{first.refused} lines of the results file were not understood")
+        retries = list(runs.retry(first)) if ending.ended in ("exit", "signal") else []
+        context.found.tests = with_retries(first.tests, retries)
+    context.spent.last = ending
+    if ending.ended != "exit" or ending.exit_code != 0:
+        raise context.failure(plans.plan(work.test).argv, ending)
+    if runs.trouble:
+        raise failed("BadResults", runs.trouble)
+
+
+class Runs:
+    """The runs of one phase: the whole suite, then the retries."""
+
+    def __init__(self, context: Context, prefix: Path) -> None:
+        self.context = context
+        self.work = _work(context)
+        self.prefix = prefix
+        self.count = 0
+        self.trouble = ""
+        """Why the results file could not be used."""
+
+    def run(self, only: tuple[str, ...]) -> tuple[Results, sandbox.Outcome]:
+        """One run, restricted to the ids `only` unless that is empty."""
+        self.count += 1
+        plan = plans.plan(self.work.test)
+        self._forget()
+        events = f"{layout.RESULTS}/events-{self.count}.jsonl"
+        env = {**environment(self.work), **plan.env, "PYBOTS_EVENTS": events}
+        if only:
+            env["PYBOTS_ONLY"] = self.context.give(f"only-{self.count}.json", json.dumps(only))
+        if "PYTHONPATH" in plan.env and self.work.env.get("PYTHONPATH"):
+            env["PYTHONPATH"] = f"{plan.env['PYTHONPATH']}:{self.work.env['PYTHONPATH']}"
+        online = self.work.network == "always"
+        reach = self.context.machine.reach
+        ending = self.context.run(
+            *plan.argv,
+            cwd=_directory(self.work.test),
+            env={**env, **(reach.env if online else {})},
+            mounts=(
+                Mount(source=self.prefix, target=PREFIX),
+                kit_mount(),
+                *(reach.mounts if online else ()),
+            ),
+            path=(f"{layout.VENV}/bin",),
+            network=online,
+        )
+        results = self._told(events, ending, only) if plan.tells else self._decided(ending)
+        return results, ending
+
+    def _forget(self) -> None:
+        """Remove an older results file, of the source's or of the run before: it would answer for a run that writes
+        none. In the sandbox, for the path may lead anywhere."""
+        if not plans.plan(self.work.test).tells and self.work.test.results:
+            path = f"{layout.SOURCE}/{self.work.test.directory}/{self.work.test.results}"
+            self.context.run("rm", "-rf", "--", path)
+
+    def retry(self, first: Results) -> list[tuple[tuple[str, ...], Results]]:
+        """The failed ones again, as often as the project wants, while time is left: what was asked, what came."""
+        found: list[tuple[tuple[str, ...], Results]] = []
+        asked = first.to_retry
+        for _ in range(self.work.test.retries):
+            left = self.context.limits.wall_seconds - self.context.spent.wall
+            if not asked or len(asked) > MAX_RETRIED or left < 5:
+                break
+            self.context.say(f"trying {len(asked)} failed tests again")
+            results, _ending = self.run(asked)
+            found.append((asked, results))
+            asked = tuple(name for name in results.to_retry if name in asked)
+        return found
+
+    def _told(self, events: str, ending: sandbox.Outcome, only: tuple[str, ...]) -> Results:
+        try:
+            data = take(self.context.folder.work, self.context.folder.outside(events), MAX_EVENTS)
+        except FileNotFoundError:
+            data = b""
+        except NotTakenError as error:
+            self.trouble, data = str(error), b""
+        return read_events(data, ending, only)
+
+    def _decided(self, ending: sandbox.Outcome) -> Results:
+        """A command: its results file, else its exit status as one test."""
+        if self.work.test.results:
+            return self._junit(ending)
+        name = plans.command_id(self.work.test)
+        if ending.ended == "exit":
+            outcome = TestOutcome(
+                id=name[:500],
+                outcome="failed" if ending.exit_code else "passed",
+                seconds=ending.wall_seconds,
+                failure=text.failure("Exit", ending.detail, self.context.tail())
+                if ending.exit_code
+                else None,
+            )
+        else:
+            outcome = TestOutcome(
+                id=name[:500], outcome=interrupted(ending), failure=cut_short(ending)
+            )
+        return Results(tests={outcome.id: outcome})
+
+    def _junit(self, ending: sandbox.Outcome) -> Results:
+        path = self.context.folder.outside(layout.SOURCE) / self.work.test.directory
+        try:
+            data = take(self.context.folder.work, path / self.work.test.results, junit.MAX_BYTES)
+            return Results(tests=junit.parse(data))
+        except FileNotFoundError:
+            self.trouble = f"{self.work.test.results} was not written"
+        except (NotTakenError, junit.JUnitError) as error:
+            self.trouble = f"{self.work.test.results}: {error}"
+        self.context.say(self.trouble)
+        return Results()
+
+
+def _directory(test: Test) -> str:
+    return layout.SOURCE if test.directory in ("", ".") else f"{layout.SOURCE}/{test.directory}"
+
+
+def _work(context: Context) -> ProjectWork:
+    assert isinstance(context.job.work, ProjectWork)
+    return context.job.work

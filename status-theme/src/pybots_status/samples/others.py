@@ -1,0 +1,336 @@
+"""Samples of every other page, full and empty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from pybots_status import links
+from pybots_status.pages import (
+    STATES,
+    Breakage,
+    BreakageRow,
+    Cell,
+    Commit,
+    ErrorPage,
+    Fact,
+    InterpreterRow,
+    Lane,
+    LaneRow,
+    Legend,
+    Link,
+    Mail,
+    MailArchive,
+    MailRow,
+    Page,
+    Project,
+    ProjectRow,
+    Projects,
+    State,
+    TextBlock,
+    TextPage,
+    Version,
+    Worker,
+    WorkerRow,
+    Workers,
+)
+from pybots_status.samples.common import ALL_WELL, COUNTS, GREEN, NOW, commit, frame, sha
+from pybots_status.samples.console import PROJECTS
+from pybots_status.samples.runs import ENVIRONMENT, INTERPRETER, ROW, SLUG
+
+BREAKAGE: Final = BreakageRow(
+    id=17,
+    state="open",
+    kind="test",
+    summary="AttributeError: module 'ast' has no attribute 'Num'",
+    project="twisted",
+    since=NOW - 900,
+    lanes=3,
+    tests=14,
+)
+MAIL: Final = MailRow(
+    id=41,
+    subject="[pybots] main: gh-139880 breaks twisted (3 lanes)",
+    to=("pybots@example.org", "twisted@example.org"),
+    state="sent",
+    created=NOW - 600,
+    sent=NOW - 598,
+    about="breakage 17",
+)
+RUNS: Final = (
+    replace(
+        ROW,
+        state="running",
+        id=89_700,
+        counts=None,
+        seconds=None,
+        summary="",
+        sha=sha(0),
+        commit_title=commit(0).title,
+    ),
+    ROW,
+    replace(
+        ROW,
+        id=89_560,
+        state="passed",
+        counts=ALL_WELL,
+        summary="",
+        sha=sha(2),
+        commit_title=commit(2).title,
+    ),
+    replace(
+        ROW,
+        id=89_520,
+        state="flaky",
+        purpose="control",
+        summary="1 test passed when repeated",
+        sha=sha(3),
+    ),
+    replace(
+        ROW, id=89_480, state="infra", counts=None, summary="disk full on the worker", sha=sha(4)
+    ),
+)
+
+
+def _lane(state: State, flavour: str = "debug", **changes: Any) -> LaneRow:
+    row = LaneRow(
+        slug=SLUG.replace("debug", flavour),
+        project="twisted",
+        source="release",
+        branch="main",
+        flavour=flavour,
+        platform="linux-x86_64",
+        cell=Cell(state=state),
+        since=NOW - 86_400,
+        last_run=89_600,
+        last_sha=sha(1),
+        last_finished=NOW - 600,
+        revision="25.5.0",
+        seconds=312.4,
+        counts=COUNTS,
+    )
+    return replace(row, **changes)
+
+
+def _never(state: State, flavour: str, reason: str) -> LaneRow:
+    return _lane(
+        state,
+        flavour,
+        reason=reason,
+        since=None,
+        last_run=0,
+        last_sha="",
+        counts=None,
+        seconds=None,
+        revision="",
+    )
+
+
+LANES: Final = (
+    _lane("new_failure"),
+    _lane("passed", "release", counts=ALL_WELL),
+    _lane("still_failing", "freethreaded"),
+    _never("refused", "jit", "the compiler is too old: clang 19 or newer is needed"),
+    _never("no_worker", "asan", "no worker offers asan on linux-x86_64"),
+)
+
+
+def project() -> Project:
+    """A project with everything."""
+    return Project(
+        frame=frame("Twisted", here=links.project("twisted")),
+        name="twisted",
+        title="Twisted",
+        summary="3 of 5 lanes have an answer; 1 passes",
+        note="The tests need a network interface of their own.",
+        homepage="https://twisted.org/",
+        tracker="https://github.com/twisted/twisted/issues",
+        maintainers=("Maintainer One", "Maintainer Two"),
+        versions=(
+            Version(
+                source="release",
+                label="25.5.0",
+                origin="newest release on the package index",
+                checked=NOW - 3600,
+            ),
+            Version(
+                source="trunk",
+                label="",
+                origin="https://github.com/twisted/twisted",
+                checked=NOW,
+                error="fatal: could not read from remote repository",
+            ),
+        ),
+        facts=(
+            Fact(name="Runner", value="trial"),
+            Fact(name="Time limit", value="30 m"),
+            Fact(name="Network", value="while installing"),
+        ),
+        lanes=LANES,
+        runs=RUNS,
+        breakages=(BREAKAGE,),
+    )
+
+
+def _commit() -> Commit:
+    about = commit(1)
+    return Commit(
+        frame=frame("gh-139880", here=links.commit(about.sha)),
+        sha=about.sha,
+        title=about.title,
+        author=about.author,
+        message="ast.Num, ast.Str and their kin were deprecated in 3.8.\n\nThey are gone now; use ast.Constant.",
+        branch="main",
+        position=131_224,
+        when=about.when,
+        upstream=f"https://github.com/python/cpython/commit/{about.sha}",
+        files=("Lib/ast.py", "Lib/test/test_ast.py", "Misc/NEWS.d/next/Library/gh-139880.rst"),
+        interpreters=(
+            INTERPRETER,
+            replace(INTERPRETER, flavour="release", shared_with=sha(2)),
+            InterpreterRow(
+                flavour="freethreaded", platform="linux-x86_64", state="running", run=89_591
+            ),
+            InterpreterRow(
+                flavour="jit",
+                platform="linux-x86_64",
+                state="new_failure",
+                run=89_592,
+                error="error: clang 19 was not found",
+            ),
+            InterpreterRow(flavour="asan", platform="linux-x86_64", state="queued"),
+        ),
+        runs=RUNS[1:],
+        breakages=(BREAKAGE,),
+        mails=(MAIL,),
+        newer=commit(0),
+        older=commit(2),
+    )
+
+
+def _breakage() -> Breakage:
+    return Breakage(
+        frame=frame("Breakage 17", here=links.breakage(17)),
+        row=BREAKAGE,
+        signature="test · AttributeError: module 'ast' has no attribute * · twisted/web/_flatten.py:flatten",
+        error="AttributeError: module 'ast' has no attribute 'Num'",
+        axis="CPython commit",
+        culprit=replace(commit(1), note="confirmed 3 times, parent passed 3 times"),
+        good=commit(2),
+        commits=(
+            replace(commit(0), state="still_failing", note="fails"),
+            replace(commit(1), state="new_failure", note="fails"),
+            replace(commit(2), state="passed", note="passes"),
+        ),
+        lanes=LANES[:1],
+        tests=tuple(f"twisted.web.test.test_template.FlattenTests.test_{n}" for n in range(6)),
+        mails=(MAIL,),
+        facts=(Fact(name="Disposition", value="untriaged"),),
+        reproduce="./pybots reproduce 17",
+    )
+
+
+def worker_rows() -> tuple[WorkerRow, ...]:
+    """A worker in each of its states."""
+    first = WorkerRow(
+        name="debian-12-a", state="busy", platform="linux-x86_64", abi="debian-12-x86_64", owner="Volunteer One", slots=2,
+        running=(Link(text="run 89700", href=links.run(89_700)),), wanted=14, last_seen=NOW - 3, runs_today=61,
+    )  # fmt: skip
+    return (
+        first,
+        replace(first, name="fedora-42", state="online", running=(), wanted=0, runs_today=9),
+        replace(
+            first,
+            name="mac-mini",
+            state="offline",
+            platform="macos-arm64",
+            running=(),
+            last_seen=NOW - 90_000,
+            infra_today=2,
+        ),
+        replace(first, name="rpi-5", state="paused", platform="linux-aarch64", running=(), slots=1),
+        replace(
+            first,
+            name="new-one",
+            state="invited",
+            running=(),
+            last_seen=None,
+            runs_today=0,
+            wanted=0,
+        ),
+        replace(first, name="old-one", state="revoked", running=(), runs_today=0, wanted=0),
+    )
+
+
+def _projects() -> Projects:
+    cells = tuple(Cell(state=state, href=links.lane(SLUG), title=state) for state in STATES)
+    rows = tuple(
+        ProjectRow(
+            name=name,
+            title=name.title(),
+            versions=("25.5.0", "trunk@abcdef123456"),
+            cells=cells[index : index + 6],
+            summary="1 new failure",
+        )
+        for index, name in enumerate(PROJECTS)
+    )
+    return Projects(frame=frame("Projects", view="projects"), rows=rows)
+
+
+_JOIN: Final = TextPage(
+    frame=frame("Join", view="join", banner=GREEN),
+    heading="Join the farm",
+    blocks=(
+        TextBlock(kind="heading", text="With a machine"),
+        TextBlock(
+            kind="text",
+            text="Everything runs in a sandbox, inside caps that you set. One command joins, one leaves.",
+        ),
+        TextBlock(kind="code", text="pybots-worker join https://farm.example/ --invitation …"),
+        TextBlock(kind="heading", text="With a project"),
+        TextBlock(kind="text", text="One small file. Try it on your own machine first:"),
+        TextBlock(kind="code", text="./pybots try twisted"),
+    ),
+)
+
+_BODY: Final = """main: gh-139880 breaks twisted on 3 lanes
+
+    AttributeError: module 'ast' has no attribute 'Num'
+
+14 tests, for example twisted.web.test.test_template.FlattenTests.test_nested
+
+Run it yourself:  ./pybots reproduce 17
+"""
+
+SAMPLES: Final[dict[str, Page]] = {
+    "projects": _projects(),
+    "projects-empty": Projects(frame=frame("Projects", view="projects")),
+    "project": project(),
+    "project-new": Project(frame=frame("Genshi"), name="genshi", title="Genshi"),
+    "lane": Lane(frame=frame("Lane"), lane=LANES[0], runs=RUNS, breakages=(BREAKAGE,), older="/lane/x?before=1"),
+    "lane-refused": Lane(frame=frame("Lane"), lane=LANES[3]),
+    "commit": _commit(),
+    "commit-docs": Commit(frame=frame("Docs"), sha=sha(3), title="Docs: a comma", author="Author Four", unchanged=True),
+    "breakage": _breakage(),
+    "breakage-suspected": Breakage(frame=frame("Breakage 18"), row=replace(BREAKAGE, id=18, state="suspected", tests=0)),
+    "breakage-closed": replace(_breakage(), row=replace(BREAKAGE, state="closed", until=NOW)),
+    "workers": Workers(frame=frame("Workers", view="workers"), rows=worker_rows()),
+    "workers-none": Workers(frame=frame("Workers", view="workers")),
+    "worker": Worker(frame=frame("debian-12-a"), row=worker_rows()[0], facts=ENVIRONMENT, runs=RUNS),
+    "worker-new": Worker(frame=frame("new-one"), row=worker_rows()[4]),
+    "mail-archive": MailArchive(
+        frame=frame("Mail", view="mail"),
+        rows=(MAIL, replace(MAIL, id=42, state="queued", sent=None), replace(MAIL, id=43, state="failed", sent=None, error="connection refused")),
+        older="/mail?before=41",
+    ),
+    "mail-archive-empty": MailArchive(frame=frame("Mail", view="mail", banner=GREEN)),
+    "mail": Mail(
+        frame=frame("Mail 41"), row=MAIL, headers=(Fact(name="Message-ID", value="<breakage-17@farm.example>"),), body=_BODY,
+        thread=(replace(MAIL, id=44, subject="Re: [pybots] main: fixed"),),
+    ),
+    "mail-failed": Mail(frame=frame("Mail 43"), row=replace(MAIL, state="failed", sent=None), body=_BODY),
+    "legend": Legend(frame=frame("Legend", view="legend")),
+    "join": _JOIN,
+    "error-404": ErrorPage(frame=frame("Not found"), status=404, message="there is no such run", hint="Run pages never expire: check the number."),
+    "error-503": ErrorPage(frame=frame("Busy", alive=False), status=503, message="the ledger is being upgraded", hint="This takes a minute."),
+}  # fmt: skip

@@ -1,0 +1,130 @@
+"""Projects, lanes, commits and breakages as data: what people talk about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pybots_status.parts import BreakageRow, Cell, CommitLine, Fact, Frame, LaneRow, MailRow, RunRow
+from pybots_status.states import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """What one source of a project resolved to, when somebody last looked; `error` when that went wrong."""
+
+    source: str
+    label: str
+    origin: str = ""
+    href: str = ""
+    checked: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectRow:
+    """A project in the list of all."""
+
+    name: str
+    title: str
+    versions: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projects:
+    """`/projects`."""
+
+    frame: Frame
+    rows: tuple[ProjectRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """`/project/<name>`. `homepage` and `tracker` may be anything; only http(s) addresses become links."""
+
+    frame: Frame
+    name: str
+    title: str
+    summary: str = ""
+    note: str = ""
+    homepage: str = ""
+    tracker: str = ""
+    maintainers: tuple[str, ...] = ()
+    versions: tuple[Version, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    lanes: tuple[LaneRow, ...] = ()
+    runs: tuple[RunRow, ...] = ()
+    breakages: tuple[BreakageRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """`/lane/<slug>`: newest run first, ordered by commit, never by finish time."""
+
+    frame: Frame
+    lane: LaneRow
+    runs: tuple[RunRow, ...] = ()
+    breakages: tuple[BreakageRow, ...] = ()
+    older: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpreterRow:
+    """An interpreter of a commit. `run` 0: nobody has built it yet. `shared_with`: the commit it was built for."""
+
+    flavour: str
+    platform: str
+    state: State
+    abi: str = ""
+    key: str = ""
+    run: int = 0
+    worker: str = ""
+    seconds: float | None = None
+    size: int | None = None
+    python: str = ""
+    shared_with: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """`/commit/<sha>`. `unchanged`: nothing a build sees changed, so it shares its neighbour's interpreters."""
+
+    frame: Frame
+    sha: str
+    title: str
+    author: str
+    message: str = ""
+    branch: str = ""
+    position: int = 0
+    when: float | None = None
+    upstream: str = ""
+    unchanged: bool = False
+    files: tuple[str, ...] = ()
+    interpreters: tuple[InterpreterRow, ...] = ()
+    runs: tuple[RunRow, ...] = ()
+    breakages: tuple[BreakageRow, ...] = ()
+    mails: tuple[MailRow, ...] = ()
+    newer: CommitLine | None = None
+    older: CommitLine | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breakage:
+    """`/breakage/<id>`. `commits` is the range, newest first, with each probe's state; `good` is the last that passed."""
+
+    frame: Frame
+    row: BreakageRow
+    signature: str = ""
+    error: str = ""
+    axis: str = ""
+    culprit: CommitLine | None = None
+    good: CommitLine | None = None
+    commits: tuple[CommitLine, ...] = ()
+    commits_left_out: int = 0
+    lanes: tuple[LaneRow, ...] = ()
+    tests: tuple[str, ...] = ()
+    mails: tuple[MailRow, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    reproduce: str = ""

@@ -1,0 +1,113 @@
+"""What a template needs that is computed from its page: layout only, nothing is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pybots_status import links
+from pybots_status.pages import (
+    Cell,
+    ColumnGroup,
+    CommitRow,
+    Console,
+    Page,
+    Projects,
+    Strip,
+    Waterfall,
+)
+from pybots_status.states import STATES, worst
+from pybots_status.waterfall import lay_out
+
+STRIPS_SHOWN = 16
+"""More projects than this fold away, so that the commits stay on the first screen."""
+
+WIDE = 34
+"""More columns than this scroll sideways under a fixed commit column instead of sharing the window's width."""
+
+
+FEW = 8
+"""So many columns get boxes wide enough for their platform's name; more would squeeze the commit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownRow:
+    """A commit's row: `cells` as (opens a platform, cell), `summary` one cell per platform for phones."""
+
+    commit: CommitRow
+    cells: tuple[tuple[bool, Cell], ...]
+    summary: tuple[Cell, ...]
+
+
+def _slices(groups: tuple[ColumnGroup, ...]) -> list[slice]:
+    slices, start = [], 0
+    for group in groups:
+        slices.append(slice(start, start + len(group.columns)))
+        start += len(group.columns)
+    return slices
+
+
+def summary(cells: tuple[Cell, ...], href: str = "", title: str = "") -> Cell:
+    """One cell for several: the worst state, the number of boxes in it when that is more than one."""
+    state = worst(tuple(cell.state for cell in cells))
+    alike = sum(cell.state == state for cell in cells)
+    loud = not STATES[state].quiet
+    return Cell(state=state, count=alike if loud and alike > 1 else 0, href=href, title=title)
+
+
+def _row(row: CommitRow, slices: list[slice], *, merged: bool) -> ShownRow:
+    starts = {part.start for part in slices}
+    cells = row.cells
+    if not merged:
+        cells = tuple(replace(cell, joined_above=False, joined_below=False) for cell in cells)
+    return ShownRow(
+        commit=row,
+        cells=tuple((index in starts, cell) for index, cell in enumerate(cells)),
+        summary=tuple(summary(row.cells[part], links.commit(row.sha)) for part in slices),
+    )
+
+
+def strip_words(strip: Strip) -> str:
+    """A strip in words: `1 new failure, 20 passed`. Boxes of 15 pixels are for eyes only."""
+    tally: dict[str, int] = {}
+    for cell in strip.cells:
+        if cell.state != "none":
+            words = STATES[cell.state].words
+            tally[words] = tally.get(words, 0) + 1
+    return ", ".join(f"{count} {words}" for words, count in sorted(tally.items())) or "no data"
+
+
+def _console(page: Console) -> dict[str, Any]:
+    columns = [column for group in page.groups for column in group.columns]
+    for row in page.rows:
+        if len(row.cells) != len(columns):
+            raise ValueError(f"{row.sha}: {len(row.cells)} cells for {len(columns)} columns")
+    slices = _slices(page.groups)
+    now = tuple(column.now for column in columns)
+    return {
+        "rows": tuple(_row(row, slices, merged=not page.filters.expanded) for row in page.rows),
+        "now_summary": tuple(summary(now[part]) for part in slices),
+        "strips": page.strips[:STRIPS_SHOWN],
+        "more_strips": page.strips[STRIPS_SHOWN:],
+        "strip_words": strip_words,
+        "width": len(columns) + 1,
+        "wide": len(columns) > WIDE,
+        "few": len(columns) <= FEW,
+    }
+
+
+def _waterfall(page: Waterfall) -> dict[str, Any]:
+    return {"rows": lay_out(page, {run.id: links.run(run.id) for run in page.runs})}
+
+
+def view(page: Page) -> dict[str, Any]:
+    """Further template variables of a page."""
+    match page:
+        case Console():
+            return _console(page)
+        case Waterfall():
+            return _waterfall(page)
+        case Projects():
+            return {"summary": summary}
+        case _:
+            return {}

@@ -1,0 +1,250 @@
+"""A real farm's pages in a real browser: a commit turns its cell red under the reader's eyes, every page can be reached
+and read, with and without scripts, on a desk and on a phone, with a keyboard alone, and when the master is dead."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from tests.browser.conftest import Opener, Yard
+from tests.browser.tab import Tab
+
+from pybots.ledger import schema
+
+PER_KIND = 3
+"""So many pages of each kind (`/run/…`, `/commit/…`) are looked at."""
+KINDS = {
+    "", "waterfall", "projects", "project", "lane", "commit", "run", "breakage", "workers", "worker",
+    "mail", "legend", "join",
+}  # fmt: skip
+LOOKS: dict[str, dict[str, Any]] = {
+    "desk": {},
+    "phone in the dark": {"width": 360, "color_scheme": "dark"},
+    "without scripts": {"java_script_enabled": False},
+}
+
+
+def test_the_first_seconds_of_a_farm(new_yard: Yard, open_tab: Opener) -> None:
+    """Before anything is known the page says so; it doesn't say that all is well."""
+    if new_yard.processes.keys() != {"web"}:
+        pytest.skip("the farm was begun by an earlier test")
+    tab = open_tab(new_yard.url)
+    assert tab.open("/").status == 200
+    assert tab.page.locator(".s-ok").count() == 1, "only the legend's"
+    assert "it has not begun yet" in tab.page.get_by_role("alert").inner_text()
+    assert "No lanes yet" in tab.text()
+    for path in ("/waterfall", "/projects", "/workers", "/mail", "/legend", "/join"):
+        assert tab.open(path).status == 200
+        assert tab.heading()
+
+
+def test_the_console_shows_commits_columns_and_projects(yard: Yard, open_tab: Opener) -> None:
+    tab = open_tab(yard.url)
+    tab.open("/")
+    head = yard.live.world.head()
+    assert tab.page.locator("tbody.commit").count() == len(yard.live.rows(schema.commits))
+    assert tab.cell(head) == "s-ok"
+    assert tab.page.locator("tbody.now td.c").count() == 1
+    strips = tab.page.locator(".strips li > a").all_inner_texts()
+    assert strips == ["anchor", "husk", "sprout"]
+    assert tab.page.locator(".banner.s-ok").inner_text().endswith("3 of 3 lanes pass")
+    assert "slave" not in tab.text().lower()
+
+
+def test_a_cell_turns_red_while_the_page_is_open(yard: Yard, open_tab: Opener) -> None:
+    """Nobody reloads: the page fetches itself again. Meanwhile the run's own page shows its log growing."""
+    tab, beside = open_tab(yard.url), open_tab(yard.url)
+    for one in (tab, beside):
+        one.stop_time()
+    tab.open("/")
+    tab.page.evaluate("window.sameDocument = true")
+    sha = yard.break_slowly()
+    seen = [tab.cell(sha)]
+    log: list[str] = []
+
+    def red() -> bool:
+        tab.later()
+        seen.append(tab.cell(sha))
+        if not log and tab.page.locator(".progress", has_text="anchor").count():
+            log.append(_live_log(tab, beside))
+        return seen[-1] == "s-new"
+
+    yard.live.wait(red, "the red cell")
+    assert tab.page.evaluate("window.sameDocument"), "the page was not loaded anew"
+    assert seen[0] == ""
+    assert "s-run" in seen
+    assert "s-ok" not in seen, "green before its lanes were done"
+    bullet = tab.page.locator(f"#r-{sha[:12]} .bullets").inner_text()
+    assert "anchor" in bullet and "rgb_to_yiq" in bullet
+    assert re.search(r"mixing colour \d", log[0])
+
+
+def _live_log(tab: Tab, beside: Tab) -> str:
+    """Open what runs now from the console and watch its log until the slow test talks."""
+    href = tab.page.locator(".progress a").first.get_attribute("href")
+    beside.open(str(href))
+    for _ in range(200):
+        if beside.page.get_by_text("growing").count() and "mixing colour" in beside.text():
+            return beside.text()
+        beside.later()
+        beside.page.wait_for_timeout(50)
+    raise AssertionError(f"no growing log on {href}:\n{beside.text()}")
+
+
+def test_a_failed_run_says_first_what_failed(yard: Yard, open_tab: Opener) -> None:
+    """Everything from the console on is reached by links alone."""
+    sha = yard.broken()
+    tab = open_tab(yard.url)
+    tab.open("/")
+    tab.follow("release on linux-x86_64", where=f"#r-{sha[:12]} .bullets li:has-text('anchor')")
+    assert tab.heading().startswith(f"Run {yard.run(sha, 'anchor')}")
+    names = tab.page.locator(".failure h3 code").all_inner_texts()
+    assert sorted(name.rpartition(".")[2] for name in names) == [
+        "test_black_is_dark",
+        "test_white_is_bright",
+    ]
+    top = {
+        name: tab.page.get_by_role("heading", name=name, exact=True).bounding_box()["y"]
+        for name in ("Failures", "Run it yourself", "Logs")
+    }
+    assert top["Failures"] < top["Run it yourself"] < top["Logs"]
+    phases = tab.page.locator(".phases tbody tr")
+    assert [row.split()[0] for row in phases.all_inner_texts()] == [
+        "interpreter",
+        "source",
+        "install",
+        "test",
+        "report",
+    ]
+    tab.follow("source", where=".phases")
+    assert tab.page.locator("#log-source").count() == 1
+    tab.follow("anchor trunk", where="main")
+    assert "anchor trunk, main release on linux-x86_64" in tab.heading()
+    tab.follow("anchor", where="main")
+    assert tab.heading() == "Anchor"
+    tab.follow("1", where="main table:has-text('Breakage')")
+    assert "rgb_to_yiq" in tab.heading()
+    tab.follow(sha[:12], where="main .facts")
+    assert tab.heading() == "gh-140005: Mix colours by hand"
+    tab.follow("[Pybots] anchor", exact=False, where="main")
+    assert "./pybots try anchor" in tab.page.locator("pre.mail").inner_text()
+    tab.follow(f"{yard.url}/run/", exact=False, where="pre.mail")
+    tab.follow("local", where="main .facts")
+    assert tab.heading().startswith("local")
+
+
+def test_an_interpreter_that_fails_is_red_and_says_why(yard: Yard, open_tab: Opener) -> None:
+    """Its projects' green from before must not hide that there is nothing to run."""
+    yard.broken()
+    sha = yard.live.commit("does-not-compile")
+    yard.live.verdict(sha)
+    yard.live.calm()
+    tab = open_tab(yard.url)
+    tab.open("/")
+    assert tab.cell(sha) == "s-new"
+    assert "main does not build" in tab.page.locator(".banner").inner_text()
+    bullet = tab.page.locator(f"#r-{sha[:12]} .bullets").inner_text()
+    assert "the interpreter does not build: longobject.c" in bullet
+    tab.page.locator(f"#r-{sha[:12]} td.c a").click()
+    assert "longobject.c" in tab.page.locator("pre.error").first.inner_text()
+    assert "exit 2" in tab.page.locator(".phases").inner_text()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_is_reached_fits_and_is_silent(yard: Yard, open_tab: Opener, look: str) -> None:
+    """By links from the console alone. Nothing sticks out of the window, nothing complains, nobody else is asked."""
+    yard.broken()
+    tab = open_tab(yard.url, **LOOKS[look])
+    waiting, found = ["/"], dict.fromkeys(KINDS, 0)
+    known = set(waiting)
+    while waiting:
+        path = waiting.pop(0)
+        assert tab.open(path).status == 200, path
+        assert tab.sticks_out() <= 0, f"{tab.sticks_out()} pixels stick out of {path}"
+        assert tab.heading(), path
+        for href in tab.links():
+            kind = href.partition("?")[0].split("/")[1]
+            if href in known or "?" in href or kind not in found or found[kind] >= PER_KIND:
+                continue
+            if href.count("/") > 2:  # /run/7/report and the like are no pages
+                continue
+            known.add(href)
+            found[kind] += 1
+            waiting.append(href)
+    assert [kind for kind in KINDS - {""} if not found[kind]] == []
+
+
+def test_without_scripts_the_page_comes_again_by_itself(yard: Yard, open_tab: Opener) -> None:
+    plain, scripted = open_tab(yard.url, java_script_enabled=False), open_tab(yard.url)
+    for tab in (plain, scripted):
+        tab.open("/")
+    meta = "head noscript meta[http-equiv=refresh]"
+    assert plain.page.locator(meta).get_attribute("content") in ("15", "60")
+    assert scripted.page.locator(meta).count() == 0, "with scripts it is refreshed in place"
+    plain.page.locator("select[name=project]").select_option("husk")
+    plain.page.get_by_role("button", name="Show").click()
+    assert "project=husk" in plain.page.url
+    assert (
+        plain.page.locator("tbody.commit").count() == scripted.page.locator("tbody.commit").count()
+    )
+
+
+def test_a_keyboard_reaches_the_content_and_the_failing_box(yard: Yard, open_tab: Opener) -> None:
+    sha = yard.broken()
+    tab = open_tab(yard.url)
+    tab.open("/")
+    tab.page.keyboard.press("Tab")
+    assert _focused(tab)["text"] == "Skip to the content"
+    tab.page.keyboard.press("Enter")
+    reached = []
+    for _ in range(200):
+        tab.page.keyboard.press("Tab")
+        reached.append(_focused(tab))
+        if reached[-1]["row"] == f"r-{sha[:12]}" and "s-new" in reached[-1]["box"]:
+            break
+    else:
+        raise AssertionError(f"the red box is not reached: {reached}")
+    assert not [item for item in reached if "s-ok" in item["box"]], "green boxes are no stops"
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_url(re.compile("/(run|commit)/"))
+
+
+def _focused(tab: Tab) -> dict[str, str]:
+    """What has the focus: its text, its classes when it is a box, the commit's row it stands in."""
+    script = """(() => { const it = document.activeElement; return {
+        text: it.textContent.trim(), box: it.classList.contains("box") ? it.className : "",
+        row: it.closest("tbody")?.id ?? ""}; })()"""
+    found: dict[str, str] = tab.page.evaluate(script)
+    return found
+
+
+def test_what_is_not_there_says_so_and_leads_home(yard: Yard, open_tab: Opener) -> None:
+    tab = open_tab(yard.url)
+    for path in ("/run/999999", "/project/nobody", "/commit/0123456789", "/nowhere"):
+        assert tab.open(path).status == 404
+        assert tab.heading().startswith("404: ")
+        assert tab.sticks_out() <= 0
+    tab.follow("To the console")
+    assert tab.page.locator("table.console").count() == 1
+    # The browser itself notes every 404 in its console; nothing else may stand there.
+    notes = [text for text in tab.complaints if "status of 404" in text]
+    assert len(notes) == 4
+    tab.complaints[:] = [text for text in tab.complaints if text not in notes]
+
+
+def test_a_dead_master_is_told_and_the_pages_live_on(yard: Yard, open_tab: Opener) -> None:
+    """The last test: nobody starts the master again."""
+    sha = yard.broken()
+    tab = open_tab(yard.url)
+    tab.stop_time()
+    tab.open("/")
+    assert tab.page.get_by_role("alert").count() == 0
+    yard.kill_master()
+    tab.later()
+    tab.page.get_by_role("alert").wait_for()
+    assert "The master is down; last seen" in tab.page.get_by_role("alert").inner_text()
+    assert tab.cell(sha) == "s-new", "what was known is still shown"
+    for path in ("/", "/waterfall", f"/commit/{sha}", f"/run/{yard.run(sha, 'anchor')}", "/mail"):
+        assert tab.open(path).status == 200
+        assert "The master is down" in tab.text()

@@ -1,0 +1,82 @@
+"""`pybots project new`: what a look at a source folder tells, and that every draft loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pybots.config.projects import load_project
+from pybots.config.scaffold import Guesses, draft, look_at
+
+
+def make_tree(root: Path, **files: str) -> Path:
+    """Files by name; `__` stands for a slash and `_dot_` for a dot."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_settings_for_pytest_mean_pytest(tmp_path: Path) -> None:
+    tree = make_tree(
+        tmp_path,
+        pyproject_dot_toml="[tool.pytest.ini_options]\n[dependency-groups]\ntests = ['pytest']\n",
+    )
+    guesses = look_at(tree)
+    assert (guesses.runner, guesses.groups, guesses.requirements) == ("pytest", ("tests",), ())
+
+
+def test_an_extra_is_used_where_there_is_no_group(tmp_path: Path) -> None:
+    tree = make_tree(
+        tmp_path,
+        setup_dot_cfg="[tool:pytest]\n",
+        pyproject_dot_toml="[project.optional-dependencies]\ntest = ['pytest']\n",
+    )
+    assert look_at(tree).extras == ("test",)
+
+
+def test_trial_in_tox_means_trial(tmp_path: Path) -> None:
+    tree = make_tree(
+        tmp_path,
+        tox_dot_ini="[testenv]\ncommands = python -m twisted.trial x\n[b]\ndeps = pytest-benchmark",
+        pyproject_dot_toml='[project]\nname = "Tree-Frog"\n',
+    )
+    assert look_at(tree).runner == "trial"
+    assert look_at(tree).args == ("tree_frog",)
+
+
+def test_a_runtests_script_means_django(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, tests__runtests_dot_py="")
+    assert (look_at(tree).runner, look_at(tree).directory) == ("django", "tests")
+
+
+def test_nothing_known_means_unittest(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, tests__test_x_dot_py="")
+    assert look_at(tree).args == ("discover", "-s", "tests")
+
+
+def test_c_code_asks_for_its_modules(tmp_path: Path) -> None:
+    assert look_at(make_tree(tmp_path, src__x_dot_pyx="")).compiled
+
+
+@pytest.mark.parametrize("text", ["[", "\x00", "a = 1\na = 2"])
+def test_a_broken_source_tree_still_gives_guesses(tmp_path: Path, text: str) -> None:
+    tree = make_tree(tmp_path, pyproject_dot_toml=text, setup_dot_cfg=text, tox_dot_ini=text)
+    assert look_at(tree).runner == "unittest"
+
+
+def test_every_draft_loads_and_marks_its_guesses(tmp_path: Path) -> None:
+    kinds = [
+        Guesses(),
+        Guesses(runner="trial", args=("x",), compiled=True),
+        Guesses(runner="django", directory="tests", requirements=()),
+        Guesses(groups=("tests",), extras=("x",), args=('quote " and \\',)),
+    ]
+    for number, guesses in enumerate(kinds):
+        path = tmp_path / f"p{number}.toml"
+        text = draft(path.stem, index="x", git="https://example.org/x", guesses=guesses)
+        path.write_text(text)
+        assert load_project(path).test.args == guesses.args
+        assert "# a guess: " in text
