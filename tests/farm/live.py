@@ -81,18 +81,25 @@ class Live:
         self.wait(over, "a quiet farm", patience)
 
     def run_of(self, sha: str, project: str = "") -> Any:
-        """The newest finished run of a commit: of a project's lane, or (no project) of the interpreter's build."""
-        runs, lanes = schema.runs, schema.lanes
-        query = (
-            select(runs, lanes.c.project)
-            .join(lanes, lanes.c.id == runs.c.lane_id, isouter=True)
-            .join(schema.commits, schema.commits.c.id == runs.c.commit_id)
-            .where(schema.commits.c.sha == sha, runs.c.state == "done")
-            .order_by(runs.c.id.desc())
-        )
-        kind = lanes.c.project == project if project else runs.c.kind == "interpreter"
+        """The finished run that speaks for a commit: of a project's lane, or (no project) of the interpreter's build.
+
+        A lane's answer is looked up through its cell: a documentation-only commit has no run of its own, and shows
+        the one of the commit before."""
+        runs, lanes, cells = schema.runs, schema.lanes, schema.cells
+        query = select(runs).where(schema.commits.c.sha == sha, runs.c.state == "done")
+        if project:
+            query = (
+                query.join(cells, cells.c.run_id == runs.c.id)
+                .join(lanes, lanes.c.id == cells.c.lane_id)
+                .join(schema.commits, schema.commits.c.id == cells.c.commit_id)
+                .where(lanes.c.project == project)
+            )
+        else:
+            query = query.join(
+                schema.commits, schema.commits.c.id == runs.c.commit_id
+            ).where(runs.c.kind == "interpreter")
         with self.farm.ledger.read() as connection:
-            return connection.execute(query.where(kind)).first()
+            return connection.execute(query.order_by(runs.c.id.desc())).first()
 
     def verdict(self, sha: str, project: str = "", patience: float = PATIENCE) -> Any:
         """Wait for that run; returns its row."""
