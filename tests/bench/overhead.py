@@ -28,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import uv
+from sqlalchemy import select
 from tests.cpython.debian_source import git
 from tests.farm.live import Live
 
@@ -35,6 +36,7 @@ from pybots import cli_up
 from pybots.farm import local, news, sources
 from pybots.farm.home import open_farm
 from pybots.farm.setup import make_folder, write_settings
+from pybots.ledger import schema
 from pybots.miniature.world import World
 from pybots_worker import contract
 
@@ -62,7 +64,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(found))
         return
-    print(f"from arrival to the last verdict   {found['farm_seconds']:8.1f} s")
+    print(f"from arrival to the last verdict   {found['farm_seconds']:8.1f} s   {found['farm']}")
     print(f"bare commands, one after another   {found['bare_seconds']:8.1f} s   {found['bare']}")
     print(f"farm overhead (<= 1.15)            {found['overhead']:8.2f}")
     print(
@@ -80,12 +82,13 @@ def measure(root: Path, original: Path, projects: list[str]) -> dict[str, Any]:
     try:
         live.calm(PATIENCE)
         first = build_seconds(live, git(repository, "rev-parse", "HEAD"))
-        began = time.monotonic()
         sha = change_one_c_file(repository)
+        began, arrived = time.monotonic(), time.time()
         news.wake(live.farm, by="bench")
         for project in projects:
             live.verdict(sha, project, PATIENCE)
         farm_seconds = time.monotonic() - began
+        spent = where_it_went(live, sha, arrived)
         second = build_seconds(live, sha)
         bare = by_hand(root, repository, live, projects)
     finally:
@@ -96,10 +99,32 @@ def measure(root: Path, original: Path, projects: list[str]) -> dict[str, Any]:
         "bare_seconds": bare_seconds,
         "bare": {name: round(seconds, 1) for name, seconds in bare.items()},
         "overhead": farm_seconds / bare_seconds,
+        "farm": spent,
         "first_seconds": first,
         "second_seconds": second,
         "second": second / first,
     }
+
+
+def where_it_went(live: Live, sha: str, arrived: float) -> dict[str, float]:
+    """Seconds of the farm's time by phase; `between` is when no phase ran at all: planning, dispatch, recording."""
+    runs, attempts, commits = schema.runs, schema.attempts, schema.commits
+    query = (
+        select(attempts.c.phases, attempts.c.finished)
+        .join(runs, runs.c.id == attempts.c.run_id)
+        .join(commits, commits.c.id == runs.c.commit_id)
+        .where(commits.c.sha == sha, attempts.c.state == "recorded")
+    )
+    spent: dict[str, float] = {}
+    with live.farm.ledger.read() as connection:
+        rows = connection.execute(query).all()
+    for row in rows:
+        for phase in row.phases:
+            name = f"{'python: ' if row is rows[0] else ''}{phase['phase']}"
+            spent[name] = spent.get(name, 0.0) + phase["wall_seconds"]
+    total = max(row.finished for row in rows) - arrived
+    spent["between"] = total - sum(spent.values())
+    return {name: round(seconds, 1) for name, seconds in spent.items()}
 
 
 def farm_over(root: Path, repository: Path, projects: list[str]) -> Live:

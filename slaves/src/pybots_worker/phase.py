@@ -33,9 +33,11 @@ def main(arguments: Sequence[str]) -> int:
     return perform(lambda: Workshop(Path(root), settings.load(Path(root))), name, phase)
 
 
-def perform(workshop: Callable[[], Workshop], name: str, phase: str) -> int:
-    """Run a phase of the job `name` in this process; the exit status."""
-    cancel = threading.Event()
+def perform(
+    workshop: Callable[[], Workshop], name: str, phase: str, cancel: threading.Event | None = None
+) -> int:
+    """Run a phase of the job `name` in this process; the exit status. `cancel` is set when a signal ends it."""
+    cancel = cancel or threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _end(cancel))
     try:

@@ -14,7 +14,7 @@ from pybots_worker.contract import Ended, Failure, PhaseResult
 from pybots_worker.layout import JobFolder
 from pybots_worker.line import Line
 from pybots_worker.orders import Order, Refused
-from pybots_worker.process import PhaseProcess, Stable
+from pybots_worker.process import JobProcess, Stable
 
 HEARTBEAT_SECONDS: Final = 20.0
 GRACE_SECONDS: Final = 60.0
@@ -42,7 +42,7 @@ class Running:
         self._line = Line(place.reactor, remote, limits.log_bytes, self._pause)
         self._wall = limits.wall_seconds + GRACE_SECONDS
         self._began = time.monotonic()
-        self._process: PhaseProcess | None = None
+        self._process: JobProcess | None = None
         self._cancelled = False
         self._hung_up = False
         remote.notifyOnDisconnect(self._lost)
@@ -66,7 +66,8 @@ class Running:
 
     def _leave(self) -> None:
         """Nothing of the job is needed any more; nobody waits for its removal."""
-        self._place.stable.clear()
+        if self._cancelled:
+            self._place.stable.clear()
         closed = threads.deferToThread(self._place.close, self._order.folder)
         closed.addErrback(log.err, f"job {self._order.folder} could not be removed")
 
@@ -88,16 +89,20 @@ class Running:
         return values
 
     async def _performed(self) -> int:
-        process = self._process = self._place.stable.take()
-        process.order(f"{self._order.folder} {self._order.phase}", self._line.text)
-        if self._order.phase != "report":
-            self._place.stable.prepare()
+        stable, last = self._place.stable, self._order.phase == "report"
+        process = self._process = stable.take()
+        done = process.order(f"{self._order.folder} {self._order.phase}", self._line.text)
+        if last:
+            process.dismiss()  # a process does one job only
+            stable.prepare()
         overrun = self._place.reactor.callLater(self._wall, process.cancel)
         try:
-            return int(await process.ended)
+            return int(await done)
         finally:
             if overrun.active():
                 overrun.cancel()
+            if not last:
+                stable.give_back(process)
 
     def _pause(self, wanted: bool) -> None:
         if self._process is not None:

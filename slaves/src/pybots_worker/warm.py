@@ -1,8 +1,9 @@
-"""A phase's process, started before it is needed: `python -m pybots_worker.warm <workshop root>`.
+"""The process of a job's phases, started before it is needed: `python -m pybots_worker.warm <workshop root>`.
 
 Starting Python, importing the kit and probing the sandbox take about 0.4 s, which a build would pay for each of its
-phases. The bot starts the next phase's process while the phase before it runs; it waits for one line on stdin,
-`<run>-<attempt> <phase>`, and is `pybots_worker.phase` from then on. The end of stdin without a line ends it.
+phases. The bot starts the process when a build comes, or while the one before it reports. Each line on stdin,
+`<run>-<attempt> <phase>`, is done as `pybots_worker.phase` does it; then its exit status is written to TOLD, as a line.
+The end of stdin ends it, and so does a phase that was cancelled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -20,10 +22,12 @@ from pybots_worker import phase, settings
 from pybots_worker.engine import Workshop
 
 _PR_SET_PDEATHSIG: Final = 1
+TOLD: Final = 3
+"""The file descriptor on which the bot hears that a phase is over, whose output is all written by then."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Get ready, wait for the order, carry it out; the exit status of `phase`."""
+    """Get ready, wait for orders, carry them out. The exit status is that of a phase that was cancelled, else 0."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m pybots_worker.warm ROOT\n")
         return phase.KIT_ERROR
@@ -31,13 +35,18 @@ def main(arguments: Sequence[str]) -> int:
     root = Path(arguments[0])
     workshop = Workshop(root, settings.load(root))
     _ = workshop.machine  # measured and probed now, not when the order comes
-    order = sys.stdin.readline().split()
-    if not order:
-        return phase.OK
-    if len(order) != 2 or order[1] not in phase.PHASES:
-        sys.stderr.write("an order is a job's name and a phase\n")
-        return phase.KIT_ERROR
-    return phase.perform(lambda: workshop, *order)
+    os.set_inheritable(TOLD, False)
+    cancel = threading.Event()
+    while (order := sys.stdin.readline().split()) and not cancel.is_set():
+        if len(order) != 2 or order[1] not in phase.PHASES:
+            sys.stderr.write("an order is a job's name and a phase\n")
+            return phase.KIT_ERROR
+        status = phase.perform(lambda: workshop, *order, cancel=cancel)
+        if cancel.is_set():
+            return status
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.write(TOLD, f"{status}\n".encode())
+    return phase.OK
 
 
 def leave_with_parent() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from artifact_builder import make_artifact
-from sqlalchemy import Row, event, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from tests.unit.ledgers import new_ledger
 
 from pybots.config.farm import FarmConfig
@@ -303,14 +303,11 @@ class World:
 def make_world(folder: Path, *projects: str, durable: bool = False, **settings: Any) -> World:
     """A farm with these projects. Not `durable`: nothing is synced to the disk."""
     where = Folder(folder)
-    ledger = new_ledger(where.ledger)
-    if not durable:
-        event.listen(ledger.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
     farm = Farm(
         folder=where,
         config=FarmConfig(**settings),
         projects={name: make_project(name) for name in projects or ("anchor", "buoy")},
-        ledger=ledger,
+        ledger=new_ledger(where.ledger, durable=durable),
         store=Store(where.store, reserve=0),
         clock=Clock(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -69,6 +70,11 @@ def addresses(html: str) -> list[str]:
     return [unescape(value) for value in re.findall(r'\s(?:href|src|action)="([^"]*)"', html)]
 
 
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _is_text(hint: Any) -> bool:
     return hint is str or (get_origin(hint) is not Literal and str in get_args(hint))
 
@@ -76,7 +82,7 @@ def _is_text(hint: Any) -> bool:
 def poisoned(value: Any, text: str, keep: frozenset[str] = frozenset({"base_url"})) -> Any:
     """The dataclass with `text` in every field of free text, at any depth; closed vocabularies stay."""
     changes: dict[str, Any] = {}
-    hints = get_type_hints(type(value))
+    hints = _hints(type(value))
     for item in fields(value):
         inner = getattr(value, item.name)
         if item.name in keep or get_origin(hints[item.name]) is Literal:

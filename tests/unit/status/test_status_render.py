@@ -18,13 +18,12 @@ from pybots_status.render import TEMPLATES, make_environment, render, render_tem
 from pybots_status.samples import SAMPLES
 from pybots_status.samples.common import frame
 
-HTML = {name: render(page) for name, page in SAMPLES.items()}
 ADDRESS = re.compile(r"(/(?!/)|#|https?://|data:,$)")
 
 
 @cache
 def root(name: str) -> Element:
-    return parse(HTML[name])
+    return parse(render(SAMPLES[name]))
 
 
 every_sample = pytest.mark.parametrize("name", SAMPLES)

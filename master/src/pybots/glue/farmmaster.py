@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
 from buildbot.config import errors
 from buildbot.plugins import util
 from buildbot.schedulers.triggerable import Triggerable
+from sqlalchemy.pool import QueuePool
 
 from pybots.config.errors import ConfigErrors
 from pybots.farm.home import Farm, open_farm
@@ -25,6 +27,19 @@ LOG_BYTES: Final = 1 << 20
 """Buildbot's copy of a log is for the admin only and capped; the whole one is in the farm's store."""
 
 
+class Scratch(sqlite3.Connection):
+    """Buildbot's database may lose its last moments in a power cut, never its order: the ledger knows the truth."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("pragma synchronous = normal")
+
+
+ENGINE: Final = {"poolclass": QueuePool, "connect_args": {"factory": Scratch}}
+"""One connection that stays. Buildbot's own way is a new one for every transaction, and each that closes writes the
+whole log back: measured, 470 transactions and 2,300 fsyncs for four builds."""
+
+
 def configure(root: Path | str) -> dict[str, Any]:
     """BuildmasterConfig of the farm in `root`. All mistakes in its settings are reported together."""
     try:
@@ -38,7 +53,7 @@ def configure(root: Path | str) -> dict[str, Any]:
         "titleURL": farm.config.url,
         "buildbotURL": f"http://{LOOPBACK}:{farm.config.buildbot.www_port}/",
         "buildbotNetUsageData": None,
-        "db_url": "sqlite:///state.sqlite",
+        "db": {"db_url": "sqlite:///state.sqlite", "engine_kwargs": ENGINE},
         "protocols": {"pb": {"port": f"tcp:{farm.config.buildbot.pb_port}:interface={LOOPBACK}"}},
         "workers": config.workers(roster),
         "builders": builders,

@@ -8,7 +8,8 @@ caught by the dispatcher: a build that ended without a report is a lost attempt.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from buildbot.process.buildstep import BuildStep
@@ -42,6 +43,8 @@ class Attempt:
     job: contract.Job
     data: str
     failed: bool = False
+    books: Any = field(default_factory=defer.DeferredLock)
+    """Held while the ledger hears of a phase's begin or end, one after the other: no phase waits for that."""
 
     def __repr__(self) -> str:
         """Short, and without the tokens: Buildbot logs the steps it runs."""
@@ -116,10 +119,7 @@ class PhaseStep(BuildStep):
         tail = Tail(desk, farm.store.live(self._attempt.id, self._phase), limits.log_bytes)
         stdio = await self.addLog("stdio")
         command = PhaseCommand(desk.reactor, self._attempt.data, self._phase, tail, stdio)
-        # The worker need not wait for the ledger, but the ledger hears of the phase's begin before its end.
-        began = defer.ensureDeferred(
-            desk.call(dispatch.phase_changed, farm, self._attempt.id, self._phase, None)
-        )
+        self._note(dispatch.phase_changed, farm, self._attempt.id, self._phase, None)
         watch = task.LoopingCall(self._watch, command, desk.reactor.seconds() + limits.wall_seconds)
         watch.clock = desk.reactor
         watch.start(CHECK_SECONDS, now=False)
@@ -128,9 +128,18 @@ class PhaseStep(BuildStep):
         finally:
             if watch.running:
                 watch.stop()
-            await began
-            await desk.call(self._ended, farm, command.result, tail.cut)
+            self._note(self._ended, farm, command.result, tail.cut)
+            if self._phase == "report" or command.result is None:
+                await self._attempt.books.run(lambda: None)  # all that was noted is written
         return command
+
+    def _note(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Let the ledger hear of it, after what it was to hear before; the next phase need not wait."""
+        desk = service.of(self.master).desk
+        done = self._attempt.books.run(
+            lambda: defer.ensureDeferred(desk.call(function, *arguments))
+        )
+        done.addErrback(log.err, f"{self._phase} of attempt {self._attempt.id} could not be noted")
 
     def _ended(self, farm: Any, result: contract.PhaseResult | None, cut: bool) -> None:
         """In a thread: keep what the phase came to and its log."""
