@@ -41,6 +41,7 @@ from pybots.miniature.world import World
 from pybots_worker import contract
 
 PATIENCE = 3600.0
+STARTERS = ("genshi", "idna", "itsdangerous", "markupsafe")
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument(
         "--project",
         action="append",
-        help="projects to test (default: idna, itsdangerous, markupsafe)",
+        help="projects to test (default: the starter set, what `up` runs)",
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
         found = measure(
             Path(folder),
             arguments.cpython.resolve(),
-            arguments.project or ["idna", "itsdangerous", "markupsafe"],
+            arguments.project or list(STARTERS),
         )
     if arguments.json:
         print(json.dumps(found))

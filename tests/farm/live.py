@@ -95,9 +95,9 @@ class Live:
                 .where(lanes.c.project == project)
             )
         else:
-            query = query.join(
-                schema.commits, schema.commits.c.id == runs.c.commit_id
-            ).where(runs.c.kind == "interpreter")
+            query = query.join(schema.commits, schema.commits.c.id == runs.c.commit_id).where(
+                runs.c.kind == "interpreter"
+            )
         with self.farm.ledger.read() as connection:
             return connection.execute(query.order_by(runs.c.id.desc())).first()
 

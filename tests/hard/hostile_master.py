@@ -211,3 +211,13 @@ def gone(pid: int, seconds: float = PATIENCE) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def emptied(folder: Path, seconds: float = PATIENCE) -> bool:
+    """Whether everything in a folder goes within the time: a worker removes a job beside its other work."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(folder.iterdir()):
+            return True
+        time.sleep(0.05)
+    return False

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 from buildbot_worker.commands import registry
-from tests.hard.hostile_master import Attacked, Refused, SilentServer, attacked, descendants, gone
+from tests.hard.hostile_master import (
+    Attacked,
+    Refused,
+    SilentServer,
+    attacked,
+    descendants,
+    emptied,
+    gone,
+)
 from tests.unit.worker.kit_builders import make_job, make_project_work
 
 from pybots_worker.contract import GitSource, encode
@@ -169,7 +177,7 @@ def test_a_master_that_goes_away_ends_the_phase_and_its_job(tmp_path: Path) -> N
         assert all(gone(pid) for pid in pids)
         assert made.alive()
         made.master.wait()
-        assert list((made.root / "jobs").iterdir()) == []
+        assert emptied(made.root / "jobs")
 
 
 def begin(made: Attacked, server: SilentServer) -> tuple[Any, Any]:

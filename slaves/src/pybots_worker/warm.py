@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         if len(order) != 2 or order[1] not in phase.PHASES:
             sys.stderr.write("an order is a job's name and a phase\n")
             return phase.KIT_ERROR
-        status = phase.perform(lambda: workshop, *order, cancel=cancel)
+        status = phase.perform(lambda: workshop, order[0], order[1], cancel)
         if cancel.is_set():
             return status
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import buildbot
 from buildbot.config.master import FileLoader
-from buildbot.scripts.upgrade_master import upgradeDatabase
 
 CONFIG: Final = "master.cfg"
 UPGRADED: Final = "database-version"
@@ -43,6 +42,8 @@ async def upgrade(folder: Path) -> None:
     mark = folder / UPGRADED
     if mark.exists() and mark.read_text() == buildbot.version:
         return
+    from buildbot.scripts.upgrade_master import upgradeDatabase  # slow to import, rarely needed
+
     config: Any = FileLoader(str(folder), CONFIG).loadConfig()
     await upgradeDatabase({"basedir": str(folder), "quiet": True}, config)
     mark.write_text(buildbot.version)
