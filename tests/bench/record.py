@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "farm"))
 
 from lane_world import World, make_report, make_test, make_world

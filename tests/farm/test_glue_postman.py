@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -18,9 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from twisted.internet import defer, reactor, threads
 
-from pybots.farm import post
 from pybots.farm.home import Farm
+from pybots.glue import postman
 from pybots.ledger import schema
 from tests.unit.farm.builders import Book, Clock, make_farm
 
@@ -28,6 +30,31 @@ from tests.unit.farm.builders import Book, Clock, make_farm
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
 PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running() -> Iterator[None]:
+    """The reactor of this process, in a thread of its own: it can be started only once."""
+    thread = threading.Thread(
+        target=reactor.run,  # type: ignore[attr-defined] # put there when it is chosen
+        kwargs={"installSignalHandlers": False},
+        daemon=True,
+    )
+    thread.start()
+    yield
+    threads.blockingCallFromThread(reactor, lambda: None)
+
+
+async def call(function: Any, /, *args: Any) -> Any:
+    return await threads.deferToThread(function, *args)
+
+
+def deliver(farm: Farm) -> int:
+    """What the postman does when it is woken, as far as letters are written."""
+    taken: int = threads.blockingCallFromThread(
+        reactor, lambda: defer.ensureDeferred(postman.deliver(reactor, call, farm))
+    )
+    return taken
 
 
 @dataclass
@@ -102,7 +129,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 def test_a_letter_arrives_as_it_was_written(office: Office) -> None:
     office.write("list@example.org", "maintainer@example.org")
-    assert post.deliver(office.farm) == 1
+    assert deliver(office.farm) == 1
     [envelope] = office.box.taken
     assert envelope.mail_from == "farm@example.org"
     assert envelope.rcpt_tos == ["list@example.org", "maintainer@example.org"]
@@ -112,9 +139,9 @@ def test_a_letter_arrives_as_it_was_written(office: Office) -> None:
 
 def test_a_letter_is_sent_once(office: Office) -> None:
     office.write()
-    post.deliver(office.farm)
+    deliver(office.farm)
     office.later(100_000)
-    assert post.deliver(office.farm) == 0
+    assert deliver(office.farm) == 0
     assert len(office.box.taken) == 1
 
 
@@ -122,15 +149,15 @@ def test_a_server_that_is_down_loses_nothing(tmp_path: Path) -> None:
     office = Office(farm_for(tmp_path, free_port()), Mailbox())
     office.write()
     office.write()
-    assert post.deliver(office.farm) == 0
+    assert deliver(office.farm) == 0
     assert [(row.state, row.tries) for row in office.rows()] == [("queued", 1), ("queued", 1)]
     assert "127.0.0.1" in office.rows()[0].error
     server = Controller(office.box, hostname="127.0.0.1", port=office.farm.config.mail.smtp.port)
     server.start()
     try:
-        assert post.deliver(office.farm) == 0, "not before its time"
+        assert deliver(office.farm) == 0, "not before its time"
         office.later(60)
-        assert post.deliver(office.farm) == 2
+        assert deliver(office.farm) == 2
     finally:
         server.stop()
     assert office.states() == ["sent", "sent"]
@@ -140,26 +167,42 @@ def test_a_recipient_that_does_not_exist_is_not_tried_again(office: Office) -> N
     office.box.answers["gone@example.org"] = "550 no such user"
     office.write("gone@example.org")
     office.write()
-    assert post.deliver(office.farm) == 1
-    assert office.states() == ["rejected", "sent"]
+    assert deliver(office.farm) == 1
+    assert office.states()[:2] == ["rejected", "sent"]
     assert "550" in office.rows()[0].error
+    told = office.rows()[2]
+    assert (told.audience, told.recipients) == ("admin", ["root@localhost"])
+    assert "550 no such user" in told.message
+    office.box.answers["root@localhost"] = "550 not here either"
+    deliver(office.farm)
+    assert office.states() == ["rejected", "sent", "rejected"], "and nobody is told of that by mail"
+
+
+def test_lines_that_begin_with_a_dot_arrive_wherever_they_stand(office: Office) -> None:
+    """A lone dot would end the letter: also where the client reads the next piece of it."""
+    text = b"".join(b".\r\n" + b"x" * (n % 70) + b"\r\n..\r\n" for n in range(3000))
+    office.write()
+    with office.farm.ledger.write() as connection:
+        connection.execute(schema.outbox.update().values(message=(b"A: b\r\n\r\n" + text).decode()))
+    assert deliver(office.farm) == 1
+    assert office.box.taken[0].content == b"A: b\r\n\r\n" + text
 
 
 def test_a_recipient_that_is_put_off_is_tried_again(office: Office) -> None:
     office.box.answers["busy@example.org"] = "451 try later"
     office.write("busy@example.org")
-    post.deliver(office.farm)
+    deliver(office.farm)
     assert office.states() == ["queued"]
     office.box.answers.clear()
     office.later(60)
-    post.deliver(office.farm)
+    deliver(office.farm)
     assert office.states() == ["sent"]
 
 
 def test_one_bad_address_keeps_nobody_else_from_hearing(office: Office) -> None:
     office.box.answers["gone@example.org"] = "550 no such user"
     office.write("gone@example.org", "list@example.org")
-    assert post.deliver(office.farm) == 1
+    assert deliver(office.farm) == 1
     assert office.box.taken[0].rcpt_tos == ["list@example.org"]
     with office.farm.ledger.read() as connection:
         events = connection.execute(schema.events.select()).all()
@@ -228,7 +271,7 @@ def test_letters_travel_over_verified_tls_with_a_password(
         (farm.folder.secrets / "smtp").write_text(PASSWORD + "\n")
         office = Office(farm, box)
         office.write()
-        post.deliver(farm)
+        deliver(farm)
     finally:
         server.stop()
     if trusted:
@@ -251,7 +294,7 @@ def test_a_wrong_password_is_a_trouble_that_can_be_mended(tmp_path: Path) -> Non
         (farm.folder.secrets / "smtp").write_text("wrong\n")
         office = Office(farm, box)
         office.write()
-        post.deliver(farm)
+        deliver(farm)
     finally:
         server.stop()
     assert office.states() == ["queued"]

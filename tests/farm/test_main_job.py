@@ -28,10 +28,15 @@ def test_a_commit_that_breaks_a_project_turns_a_cell_red_and_is_mailed(live: Liv
     assert live.verdict(bad, "sprout").verdict == "passed"
     assert live.verdict(bad, "thorn").verdict == "new_failure", "a new failure inside a red lane"
     live.calm()
+    for breakage in live.rows(schema.breakages):
+        assert (breakage.state, breakage.control) == ("open", "green"), "the control was waited for"
+        (control,) = live.rows(schema.runs, schema.runs.c.id == breakage.control_run)
+        assert (control.purpose, control.verdict) == ("control", "passed"), control.summary
+        assert control.position < run.position
     letters = live.letters()[before:]
     assert letters
     text = letters[0].get_body(("plain",)).get_content()  # type: ignore[union-attr] # it always has a text part
-    assert "anchor" in letters[0]["Subject"]
+    assert "anchor" in text and "thorn" in text
     assert bad[:12] in text
     assert "rgb_to_yiq" in text
     assert "./pybots try anchor" in text

@@ -26,6 +26,7 @@ print(json.dumps({
     "version": sys.version, "prefix": sys.prefix, "flags": sysconfig.get_config_var("CONFIG_ARGS"),
     "yiq": hasattr(colorsys, "rgb_to_yiq"), "digits": refused(lambda: str(10**1000)),
     "keyword": refused(lambda: exec("unless = 1")), "string": refused(lambda: exec("'unless'")),
+    "literal": refused(lambda: compile("0x+1", "<literal>", "eval")),
     "stdlib": os.path.exists(sysconfig.get_path("stdlib")),
 }))
 """
@@ -111,7 +112,7 @@ def test_documentation_touches_nothing_that_is_built(world: World) -> None:
 
 def test_what_is_installed_is_the_python_of_its_commit(world: World, tmp_path: Path) -> None:
     """configure, make, make install; then the changes of library, C and language hold, also with -I and -S."""
-    for kind in ("break-anchor", "break-tally", "new-keyword"):
+    for kind in ("break-anchor", "break-tally", "new-keyword", "refuse-literal"):
         sha = world.commit(kind)
     prefix, source, staging = tmp_path / "prefix", tmp_path / "source", tmp_path / "staging"
     source.mkdir()
@@ -127,7 +128,7 @@ def test_what_is_installed_is_the_python_of_its_commit(world: World, tmp_path: P
         assert sha[:12] in said.pop("version")
         assert said == {
             "prefix": str(prefix), "flags": f"'-q' '--prefix={prefix}' '--without-ensurepip'",
-            "yiq": False, "digits": "ValueError", "keyword": "SyntaxError", "string": None, "stdlib": True,
+            "yiq": False, "digits": "ValueError", "keyword": "SyntaxError", "string": None, "literal": "SyntaxError", "stdlib": True,
         }  # fmt: skip
 
 

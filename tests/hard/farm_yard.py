@@ -191,6 +191,10 @@ class Yard(Live):
         except urllib.error.HTTPError as error:
             return error.read().decode()
 
+    def public(self) -> list[EmailMessage]:
+        """What the list got; projects and the admin get letters of their own."""
+        return [letter for letter in self.letters() if letter["List-Id"]]
+
     def mails_to(self, address: str) -> list[EmailMessage]:
         return [letter for letter in self.letters() if address in str(letter["To"])]
 

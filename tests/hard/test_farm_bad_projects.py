@@ -162,10 +162,13 @@ def test_projects_that_turn_bad_later_are_mailed_about(yard: Yard) -> None:
         run = yard.wait(functools.partial(newest, yard, name), f"the second run of {name}")
         assert (run.verdict, run.failure_kind) == ("new_failure", kind), (name, run.summary)
     yard.calm()
-    letters = {about(letter): letter for letter in yard.letters()}
-    assert sorted(letters) == ["anchor", "resin", "sprout", "tally"]
-    for name, letter in letters.items():
-        assert (str(letter["To"]), str(letter["Cc"])) == (LIST, MAINTAINER)
+    names = ["anchor", "resin", "sprout", "tally"]
+    letters = yard.letters()
+    assert sorted(about(letter) for letter in letters) == sorted([*names, *names])
+    assert {str(letter["To"]) for letter in letters} == {LIST, MAINTAINER}
+    assert sorted(map(about, yard.public())) == names
+    for name, letter in ((about(letter), letter) for letter in letters):
+        assert letter["Cc"] is None
         assert {key.lower() for key in letter}.isdisjoint({"bcc"})
         assert "\x1b" not in letter.get_content()
         assert LATER.get(name, ("", "", "no tests ran"))[2] in letter.get_content()
@@ -173,8 +176,8 @@ def test_projects_that_turn_bad_later_are_mailed_about(yard: Yard) -> None:
 
 
 def newest(yard: Yard, project: str) -> Any:
-    """The second run, when it has its verdict."""
-    found = yard.of(yard.world.head(), project)
+    """The second run, when it has its verdict; the control that it may have asked for is another matter."""
+    found = [run for run in yard.of(yard.world.head(), project) if run.purpose == "routine"]
     return found[1] if len(found) == 2 and found[1].verdict else None
 
 

@@ -98,7 +98,7 @@ def test_a_master_killed_between_dispatch_and_start_goes_on(yard: Yard) -> None:
 
 def test_a_master_killed_as_a_verdict_falls_mails_once(yard: Yard) -> None:
     """The letter is in the ledger with the verdict: it is sent after the restart, and only once."""
-    before = len(yard.letters())
+    before = len(yard.public())
     bad = yard.commit("break-anchor")
     yard.wait(lambda: yard.run_of(bad, "anchor"), "the red cell")
     yard.kill("master")
@@ -107,7 +107,7 @@ def test_a_master_killed_as_a_verdict_falls_mails_once(yard: Yard) -> None:
     good = yard.commit("fix-anchor")
     assert yard.verdict(good, "anchor").verdict == "fixed"
     yard.sound()
-    red, green = yard.letters()[before:]
+    red, green = yard.public()[before:]
     assert red["Message-ID"] in green["References"]
     assert bad[:12] in red["Subject"] + red.as_string()
 

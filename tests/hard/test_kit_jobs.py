@@ -16,6 +16,7 @@ import pytest
 from tests.hard.conftest import Mini
 from tests.hard.kit_world import Kit, Log, blob, git_source
 
+from pybots.core.outcomes import observe
 from pybots_worker import settings
 from pybots_worker.contract import (
     BAD_OUTCOMES,
@@ -119,9 +120,21 @@ def test_what_fails_once_is_tried_again_and_both_are_told(mini: Mini) -> None:
     source = git_source(mini.world.projects_dir / "bad-first-try")
     report = mini.kit.run(mini.kit.project_job(mini.python, source, DISCOVER))
     tests = {test.id.rpartition(".")[2]: test for test in report.tests}
-    assert (tests["test_2_bad"].outcome, tests["test_2_bad"].retried) == ("failed", ("passed",))
+    bad = tests["test_2_bad"]
+    assert (bad.outcome, bad.retried) == ("failed", ("passed", "passed")), "alone, and in order"
     assert tests["test_1_before"].retried == ()
     assert not report.phases[-1].ok, "the first run is what counts"
+
+
+def test_what_fails_only_after_another_test_fails_again_in_order(mini: Mini) -> None:
+    """Alone it passes, so it would look flaky; among the tests before it, it fails every time."""
+    source = git_source(mini.world.projects_dir / "bad-order")
+    report = mini.kit.run(mini.kit.project_job(mini.python, source, DISCOVER))
+    tests = {test.id.rpartition(".")[2]: test for test in report.tests}
+    bad = tests["test_2_bad"]
+    assert (bad.outcome, bad.retried) == ("failed", ("passed", "failed", "failed"))
+    observed = observe(report, "bad-order")
+    assert observed.flaky == {} and [one.retries for one in observed.bad.values()] == [2]
 
 
 def test_a_probe_runs_only_the_tests_it_names(mini: Mini) -> None:

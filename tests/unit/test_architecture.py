@@ -26,10 +26,11 @@ LAW = {
     "farm": {"core", "config", "ledger", "store", "mail", "farm"},
     "web": {"core", "config", "ledger", "store", "farm", "theme"},
     "glue": {"core", "config", "ledger", "store", "mail", "farm"},
+    "laptop": {"core", "config", "ledger", "store", "farm", "kit"},
     "miniature": set(),
     "supervisor": set(),
     "cli": {
-        "core", "config", "ledger", "store", "mail", "farm", "glue", "web", "miniature",
+        "core", "config", "ledger", "store", "mail", "farm", "glue", "web", "laptop", "miniature",
         "supervisor", "kit", "theme",
     },
     "kit": set(),

@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pybots import cli_config, cli_demo, cli_farm, cli_try, cli_up
+from pybots import (
+    cli_bisect,
+    cli_breakage,
+    cli_config,
+    cli_demo,
+    cli_farm,
+    cli_impact,
+    cli_python,
+    cli_reproduce,
+    cli_try,
+    cli_up,
+)
 from pybots.config.errors import ConfigErrors
 from pybots.ledger.migrate import SchemaError
 
@@ -19,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
         description="Which CPython commit broke which project: a farm that builds CPython and tests projects on it.",
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="command")
-    for module in (cli_up, cli_demo, cli_try, cli_farm):
+    laptop = (cli_try, cli_bisect, cli_reproduce, cli_impact, cli_python)
+    for module in (cli_up, cli_demo, *laptop, cli_farm, cli_breakage):
         module.add_parser(commands)
     cli_config.add_parsers(commands)
     return made

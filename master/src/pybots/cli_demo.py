@@ -174,9 +174,7 @@ class Story:
     def show_mail(self) -> None:
         self.wait(lambda: len(self._letters()) > self.mails, "the mail")
         letters = self._letters()
-        for path in letters[self.mails :]:
-            message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-            assert isinstance(message, EmailMessage)
+        for message in letters[self.mails :]:
             body = message.get_body(("plain",))
             self.console.rule(f"mail to {escape(str(message['To']))}")
             self.console.print(f"[bold]{escape(str(message['Subject']))}[/]")
@@ -184,9 +182,15 @@ class Story:
             self.console.rule()
         self.mails = len(letters)
 
-    def _letters(self) -> list[Path]:
+    def _letters(self) -> list[EmailMessage]:
+        """What the list got, in order; the project's people get a copy of their own."""
         new = self.farm.folder.mail / "new"
-        return sorted(new.iterdir(), key=lambda path: path.stat().st_mtime) if new.is_dir() else []
+        paths = sorted(new.iterdir(), key=lambda path: path.stat().st_mtime) if new.is_dir() else []
+        letters = [
+            email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            for path in paths
+        ]
+        return [one for one in letters if isinstance(one, EmailMessage) and one["List-Id"]]
 
     def _calm(self) -> bool:
         with self.farm.ledger.read() as connection:

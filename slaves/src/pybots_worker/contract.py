@@ -182,13 +182,15 @@ class Install(_Wire, frozen=True):
 
 
 class Test(_Wire, frozen=True):
-    """How the tests run. `args` belong to the runner; `only` restricts the run to these test ids (retry, probe)."""
+    """How the tests run. `args` belong to the runner; `only` restricts the run to these test ids (control, probe).
+
+    What fails is tried again alone, at most `retries` times, and then once in order (0: not at all)."""
 
     runner: Runner
     args: tuple[Line, ...] = ()
     directory: RelPath = "."
     results: RelPath = ""
-    retries: Annotated[int, Meta(ge=0, le=5)] = 1
+    retries: Annotated[int, Meta(ge=0, le=5)] = 2
     only: tuple[Text, ...] = ()
 
 
@@ -249,7 +251,8 @@ class PhaseResult(_Wire, frozen=True):
 
 
 class TestOutcome(_Wire, frozen=True):
-    """One test, by a stable id. `retried` lists the outcomes of the retries in the same build, in order."""
+    """One test, by a stable id. `retried` lists the outcomes of the retries in the same build, as they came: alone first,
+    then among its predecessors. The last one has the last word."""
 
     id: Annotated[str, Meta(min_length=1, max_length=20_000)]
     outcome: Outcome

@@ -43,9 +43,14 @@ from pybots_status.parts import (
 from pybots_status.run_page import Attempt, Log, LogLine, Phase, Run, TestFailure
 from pybots_status.states import ALL_STATES, STATES, State, StateInfo, worst
 from pybots_status.subjects import (
+    AnswerPage,
     Breakage,
+    Choice,
     Commit,
+    FailingRow,
+    FlakyRow,
     InterpreterRow,
+    IssueText,
     Lane,
     Project,
     ProjectRow,
@@ -57,12 +62,14 @@ __all__ = [
     "ALL_STATES",
     "STATES",
     "Announce",
+    "AnswerPage",
     "Attempt",
     "Banner",
     "Breakage",
     "BreakageRow",
     "Bullet",
     "Cell",
+    "Choice",
     "Column",
     "ColumnGroup",
     "Commit",
@@ -71,9 +78,12 @@ __all__ = [
     "Console",
     "ErrorPage",
     "Fact",
+    "FailingRow",
     "Filters",
+    "FlakyRow",
     "Frame",
     "InterpreterRow",
+    "IssueText",
     "Lane",
     "LaneHead",
     "LaneRow",
@@ -194,6 +204,7 @@ Page = (
     | Commit
     | Run
     | Breakage
+    | AnswerPage
     | Workers
     | Worker
     | MailArchive

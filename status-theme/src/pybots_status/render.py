@@ -30,6 +30,7 @@ TEMPLATES: Final[Mapping[type[Any], str]] = {
     pages.Commit: "commit.html",
     pages.Run: "run.html",
     pages.Breakage: "breakage.html",
+    pages.AnswerPage: "answer.html",
     pages.Workers: "workers.html",
     pages.Worker: "worker.html",
     pages.MailArchive: "mail_archive.html",

@@ -59,6 +59,29 @@ class Project:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailingRow:
+    """A test that fails now, and the run in which that began."""
+
+    test: str
+    run: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlakyRow:
+    """A test that fails by chance: in `events` of the last `runs` runs, `quiet` runs ago for the last time."""
+
+    test: str
+    events: int
+    runs: int
+    quiet: int = 0
+
+    @property
+    def percent(self) -> str:
+        rate = 100 * self.events / self.runs if self.runs else 0.0
+        return f"{rate:.0f} %" if rate >= 1 else "under 1 %"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lane:
     """`/lane/<slug>`: newest run first, ordered by commit, never by finish time."""
 
@@ -66,6 +89,9 @@ class Lane:
     lane: LaneRow
     runs: tuple[RunRow, ...] = ()
     breakages: tuple[BreakageRow, ...] = ()
+    failing: tuple[FailingRow, ...] = ()
+    failing_left_out: int = 0
+    flaky: tuple[FlakyRow, ...] = ()
     older: str = ""
 
 
@@ -111,6 +137,47 @@ class Commit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IssueText:
+    """A text that is ready for a tracker. `href`: the tracker, when it is known; only http(s) becomes a link."""
+
+    tracker: str
+    title: str
+    body: str
+    href: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of several answers."""
+
+    value: str
+    words: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerPage:
+    """`/answer`: the form behind a personal link. `holds`: the day the present answer ends, "" when there is none.
+
+    `problem`: why the answer that was sent can't be taken; `done`: it was taken."""
+
+    frame: Frame
+    breakage: int
+    title: str
+    state: str
+    token: str
+    reader: str
+    choices: tuple[Choice, ...]
+    person: str = ""
+    issue: str = ""
+    note: str = ""
+    days: int = 90
+    holds: str = ""
+    problem: str = ""
+    done: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Breakage:
     """`/breakage/<id>`. `commits` is the range, newest first, with each probe's state; `good` is the last that passed."""
 
@@ -128,3 +195,4 @@ class Breakage:
     mails: tuple[MailRow, ...] = ()
     facts: tuple[Fact, ...] = ()
     reproduce: str = ""
+    issues: tuple[IssueText, ...] = ()

@@ -1,122 +1,493 @@
-"""Who is told what, and in which thread."""
+"""Who is told what, when and in which thread: row by row, over a farm that is nothing but data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
 import pytest
 
-from pybots.core.alerts import Book, Closed, Letter, Touch, of_build, of_fault, of_run
+from pybots.core import alerts
+from pybots.core.audiences import DAY, Book, Caps, Reader
+from pybots.core.rounds import HOLD_SECONDS, Letter, Scene, Trip
+from pybots.core.threads import Broken, Thread
 
+T0 = 1_000_000.0
 BOOK = Book(
-    list="list@x", admin="admin@x",
-    projects={"anchor": ("a@x", "shared@x"), "buoy": ("b@x", "shared@x"), "mute": ()},
-)  # fmt: skip
+    list=Reader(address="list@x"),
+    admin=Reader(address="admin@x", person=True),
+    projects={
+        "anchor": (Reader(address="a@x"), Reader(address="shared@x")),
+        "buoy": (Reader(address="b@x"), Reader(address="ada@x", person=True)),
+        "calm": (Reader(address="c@x", when="digest"), Reader(address="n@x", when="none")),
+        "mute": (),
+    },
+    owners={"attic": Reader(address="bob@x", person=True)},
+)
 
 
-def opened(number: int) -> Touch:
-    return Touch(breakage=number, how="opened", thread="<new>", new_project=True)
+@dataclass
+class World:
+    """Remembers what `consider` gives back, as the ledger would."""
+
+    now: float = T0
+    book: Book = BOOK
+    caps: Caps = field(default_factory=Caps)
+    broken: dict[int, Broken] = field(default_factory=dict)
+    threads: dict[int, Thread] = field(default_factory=dict)
+    busy: dict[str, set[int]] = field(default_factory=dict)
+    trips: dict[int, Trip] = field(default_factory=dict)
+    sent: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    held_back: dict[str, int] = field(default_factory=dict)
+    letters: list[Letter] = field(default_factory=list)
+    look_again: float | None = None
+
+    def breaks(self, number: int, *projects: str, **changes: Any) -> None:
+        """A breakage, confirmed unless said otherwise."""
+        plain = Broken(
+            id=number, branch="main", state="open", good=4, bad=5, opened=self.now,
+            signature=f"s{number}", control="green", projects=projects or ("anchor",),
+        )  # fmt: skip
+        self.broken[number] = replace(plain, **changes)
+
+    def becomes(self, number: int, **changes: Any) -> None:
+        self.broken[number] = replace(self.broken[number], **changes)
+
+    def look(self, later: float = 0.0) -> list[Letter]:
+        """What is sent now."""
+        self.now += later
+        scene = Scene(
+            now=self.now, book=self.book, caps=self.caps, busy=self.busy, trips=self.trips,
+            sent=self.sent, held_back=self.held_back,
+        )  # fmt: skip
+        seen = [one for one in self.broken.values() if alerts.live(one)]
+        made = alerts.consider(seen, self.threads.values(), scene)
+        self.broken |= {one.id: one for one in made.breakages}
+        self.threads = {one.id: one for one in made.threads}
+        for letter in made.letters:
+            self.sent[letter.reader] = (*self.sent.get(letter.reader, ()), self.now)
+            self.held_back.pop(letter.reader, None)
+        for key in made.withheld:
+            self.held_back[key] = self.held_back.get(key, 0) + 1
+        self.letters += made.letters
+        self.look_again = made.look_again
+        assert len({letter.key for letter in self.letters}) == len(self.letters), "keys are unique"
+        return list(made.letters)
 
 
-def joined(number: int, *, new_project: bool) -> Touch:
-    return Touch(breakage=number, how="joined", thread=f"<t{number}>", new_project=new_project)
+@pytest.fixture
+def world() -> World:
+    return World()
 
 
-def reopened(number: int) -> Touch:
-    return Touch(breakage=number, how="reopened", thread=f"<t{number}>")
+def to(letters: Iterable[Letter]) -> list[str]:
+    return [address for letter in letters for address in letter.recipients]
 
 
-def closed(number: int, thread: str = "", *, open: bool = False) -> Closed:
-    return Closed(
-        breakage=number,
-        thread=thread or f"<t{number}>",
-        projects=("anchor", "buoy"),
-        thread_open=open,
+def topics(letters: Iterable[Letter]) -> set[str]:
+    return {letter.topic for letter in letters}
+
+
+# Opened
+
+
+def test_a_confirmed_breakage_goes_to_the_list_and_the_project_each_in_its_own_letter(
+    world: World,
+) -> None:
+    world.breaks(1)
+    of_list, of_project = world.look()
+    assert (of_list.audience, of_list.recipients) == ("list", ("list@x",))
+    assert (of_project.audience, of_project.recipients) == ("project", ("a@x", "shared@x"))
+    assert of_list.begins and of_project.begins and of_list.key != of_project.key
+    assert world.look() == [], "and once"
+
+
+def test_a_person_gets_a_copy_of_their_own(world: World) -> None:
+    world.breaks(1, "buoy")
+    letters = world.look()
+    assert [(one.audience, one.recipients) for one in letters] == [
+        ("list", ("list@x",)), ("project", ("b@x",)), ("person", ("ada@x",)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("project", ["calm", "mute"])
+def test_who_chose_the_digest_or_nothing_is_not_told_at_once(world: World, project: str) -> None:
+    world.breaks(1, project)
+    assert to(world.look()) == ["list@x"]
+
+
+@pytest.mark.parametrize("choice", ["digest", "none"])
+def test_the_list_may_choose_too(world: World, choice: Any) -> None:
+    world.book = replace(BOOK, list=Reader(address="list@x", when=choice))
+    world.breaks(1)
+    assert to(world.look()) == ["a@x", "shared@x"]
+
+
+def test_nobody_to_tell_is_no_letter(world: World) -> None:
+    world.book = Book()
+    world.breaks(1)
+    assert world.look() == []
+    world.becomes(1, state="fixed")
+    assert world.look(60) == []
+
+
+def test_a_project_whose_address_is_the_lists_hears_once(world: World) -> None:
+    world.book = replace(BOOK, projects={"anchor": (Reader(address="list@x"),)})
+    world.breaks(1)
+    assert to(world.look()) == ["list@x"]
+
+
+# Holding
+
+
+def test_the_first_mail_waits_for_the_control(world: World) -> None:
+    world.breaks(1, state="suspected", control="wanted")
+    assert world.look() == []
+    assert world.look_again == T0 + HOLD_SECONDS
+    world.becomes(1, state="open", control="green")
+    assert topics(world.look(600)) == {"opened"}
+
+
+def test_what_the_control_dismisses_is_never_told(world: World) -> None:
+    world.breaks(1, state="suspected", control="wanted")
+    world.look()
+    world.becomes(1, state="dismissed", control="red", axis="environment")
+    assert world.look(600) == [] and world.look(HOLD_SECONDS) == []
+    assert world.threads[1].state == "closed"
+
+
+def test_after_an_hour_a_suspicion_is_told_as_one(world: World) -> None:
+    world.breaks(1, state="suspected", control="wanted")
+    assert world.look(HOLD_SECONDS - 1) == []
+    assert topics(world.look(1)) == {"opened"}
+    told = world.broken[1].told
+    assert told and not told.sure
+    world.becomes(1, state="open", control="green")
+    assert topics(world.look(60)) == {"known"}
+
+
+def test_a_suspicion_that_was_told_and_is_dismissed_is_withdrawn(world: World) -> None:
+    world.breaks(1, state="suspected", control="wanted")
+    world.look(HOLD_SECONDS)
+    world.becomes(1, state="dismissed", control="red", axis="environment")
+    letters = world.look(60)
+    assert topics(letters) == {"withdrawn"}
+    assert to(letters) == ["list@x", "a@x", "shared@x"]
+    assert world.threads[1].state == "closed"
+
+
+def test_news_wait_until_the_interpreters_lanes_have_finished(world: World) -> None:
+    world.breaks(1)
+    world.busy = {"main": {5}}
+    assert world.look() == []
+    world.busy = {"main": {4, 6}, "3.14": {5}}
+    assert topics(world.look(60)) == {"opened"}, "other commits' lanes are no reason to wait"
+
+
+def test_lanes_that_never_finish_hold_nothing_for_longer_than_an_hour(world: World) -> None:
+    world.breaks(1)
+    world.busy = {"main": {5}}
+    assert world.look(HOLD_SECONDS - 1) == []
+    assert topics(world.look(1)) == {"opened"}
+
+
+def test_what_is_fixed_before_it_was_told_is_no_news(world: World) -> None:
+    world.breaks(1, state="suspected", control="wanted")
+    world.look()
+    world.becomes(1, state="fixed")
+    assert world.look(60) == []
+    assert world.look(HOLD_SECONDS) == []
+
+
+# One cause, one thread
+
+
+def test_one_commit_that_breaks_forty_projects_is_one_mail_with_forty_rows(world: World) -> None:
+    world.book = replace(BOOK, projects={})
+    world.busy = {"main": {5}}
+    for number in range(1, 41):
+        world.breaks(number, f"p{number}", good=4 - number % 3)
+        assert world.look(10) == []
+    world.busy = {}
+    (letter,) = world.look(10)
+    assert len(letter.news) == 40
+    assert world.threads[1].good == 4, "the range is what all of them have in common"
+
+
+def test_later_news_answer_in_the_thread(world: World) -> None:
+    world.breaks(1)
+    first = world.look()[0]
+    world.breaks(2, "buoy")
+    letters = world.look(3 * 3600)
+    assert letters[0].root == first.key and not letters[0].begins
+    assert [one.audience for one in letters] == ["list", "project", "person"]
+    assert letters[1].begins, "the project's first letter of this thread"
+
+
+@pytest.mark.parametrize(
+    ("changes", "together"),
+    [
+        ({"good": 4, "bad": 5}, True),
+        ({"good": 2, "bad": 9}, True),
+        ({"good": None, "bad": 5}, True),
+        ({"good": 5, "bad": 6}, False),
+        ({"good": 3, "bad": 4}, False),
+        ({"branch": "3.14"}, False),
+    ],
+)
+def test_ranges_that_may_have_one_cause_share_a_thread(
+    world: World, changes: dict[str, Any], together: bool
+) -> None:
+    world.breaks(1)
+    world.breaks(2, "buoy", **changes)
+    world.look()
+    assert (world.broken[2].thread == 1) is together
+
+
+def test_a_project_that_changed_itself_has_a_thread_of_its_own(world: World) -> None:
+    """No CPython commit lies between good and bad: what one project broke then is one story, not the neighbours'."""
+    world.breaks(1, "anchor", good=5, bad=5)
+    world.breaks(2, "anchor", good=5, bad=5)
+    world.breaks(3, "buoy", good=5, bad=5)
+    world.look()
+    assert [world.broken[n].thread for n in (1, 2, 3)] == [1, 1, 3]
+
+
+def test_an_old_thread_takes_nothing_in_any_more(world: World) -> None:
+    world.breaks(1)
+    world.look()
+    world.breaks(2, "buoy", opened=T0 + 8 * DAY, good=1, bad=9)
+    world.look(8 * DAY)
+    assert world.broken[2].thread == 2
+
+
+def test_threads_that_turn_out_to_have_one_cause_are_joined_by_a_pointer(world: World) -> None:
+    world.breaks(1, "anchor", good=3, bad=9)
+    world.breaks(2, "buoy", good=9, bad=12)
+    world.look()
+    assert {world.broken[1].thread, world.broken[2].thread} == {1, 2}
+    for number in (1, 2):
+        world.becomes(number, axis="dependency", blamed="dep")
+    world.look(60)
+    letters = world.look(60)
+    assert topics(letters) == {"pointer"} and {one.points_to for one in letters} == {1}
+    assert to(letters) == ["list@x", "b@x", "ada@x"]
+    assert world.threads[2].state == "pointed" and world.broken[2].thread == 1
+    assert world.look(60) == [], "once"
+    for number in (1, 2):
+        world.becomes(number, state="fixed")
+    closing = world.look(60)
+    assert sorted(to(closing)) == ["a@x", "ada@x", "b@x", "list@x", "shared@x"]
+    assert all(not one.begins for one in closing)
+
+
+# Changed
+
+
+def test_another_project_tells_list_and_that_project_only(world: World) -> None:
+    world.breaks(1)
+    world.look()
+    world.becomes(1, projects=("anchor", "buoy"), lanes=2)
+    letters = world.look(60)
+    assert [(one.topic, one.reader) for one in letters] == [
+        ("more", "list"), ("opened", "project:buoy"), ("opened", "person:buoy:ada@x"),
+    ]  # fmt: skip
+
+
+def test_more_lanes_are_news_when_they_have_doubled(world: World) -> None:
+    world.breaks(1, lanes=3)
+    world.breaks(2, lanes=1, good=10, bad=11)
+    world.look()
+    world.becomes(1, lanes=5)
+    world.becomes(2, lanes=3)
+    assert world.look(60) == []
+    world.becomes(1, lanes=6)
+    assert [one.reader for one in world.look(60)] == ["list"]
+
+
+def test_an_axis_that_becomes_known_is_told(world: World) -> None:
+    world.breaks(1)
+    world.look()
+    world.becomes(1, axis="dependency", blamed="numpy")
+    letters = world.look(60)
+    assert topics(letters) == {"known"} and len(letters) == 2
+    assert world.look(60) == []
+
+
+def test_still_failing_is_silence_for_ever(world: World) -> None:
+    world.breaks(1)
+    world.look()
+    assert [world.look(DAY) for _ in range(400)] == [[]] * 400
+
+
+# Flaky, dependencies
+
+
+@pytest.mark.parametrize("state", ["open", "suspected"])
+def test_a_risen_flaky_rate_is_for_the_digest(world: World, state: Any) -> None:
+    world.breaks(1, axis="flaky", state=state)
+    assert world.look() == [] and world.look(2 * HOLD_SECONDS) == []
+
+
+def test_a_dependencys_drift_is_told_to_the_projects_that_use_it_not_to_the_list(
+    world: World,
+) -> None:
+    world.breaks(
+        1, "anchor", "buoy", state="dismissed", control="red", axis="dependency", blamed="d"
     )
+    assert sorted(to(world.look())) == ["a@x", "ada@x", "b@x", "shared@x"]
+    world.becomes(1, state="fixed")
+    assert "list@x" not in to(world.look(60))
 
 
-def run(*touched: Touch, fixed: tuple[Closed, ...] = (), project: str = "anchor") -> list[Letter]:
-    return of_run(7, project, touched, fixed, BOOK)
+# Fixed, again
 
 
-def test_a_new_failure_goes_to_the_list_and_the_project() -> None:
-    (letter,) = run(opened(1))
-    assert (letter.topic, letter.audience, letter.thread) == ("new", "list", "")
-    assert letter.recipients == ("list@x", "a@x", "shared@x")
+def test_a_fix_goes_to_everybody_who_was_told(world: World) -> None:
+    world.breaks(1, "anchor", "buoy")
+    first = world.look()
+    world.becomes(1, state="fixed")
+    letters = world.look(60)
+    assert topics(letters) == {"fixed"} and sorted(to(letters)) == sorted(to(first))
+    assert {one.root for one in letters} == {one.key for one in first}
+    assert world.threads[1].state == "closed"
 
 
-def test_all_news_of_one_run_are_one_letter() -> None:
-    (letter,) = run(opened(1), opened(2), joined(3, new_project=True), reopened(4))
-    assert letter.breakages == (1, 2, 3, 4)
+def test_a_thread_is_closed_by_its_last_breakage_only(world: World) -> None:
+    world.breaks(1)
+    world.breaks(2, "buoy")
+    world.look()
+    world.becomes(1, state="fixed")
+    assert world.look(60) == []
+    world.becomes(2, state="fixed")
+    letters = world.look(60)
+    assert letters[0].news == ((1, "fixed"), (2, "fixed"))
 
 
-def test_a_breakage_that_is_back_answers_in_its_old_thread() -> None:
-    (letter,) = run(reopened(4))
-    assert (letter.topic, letter.thread) == ("again", "<t4>")
+def test_a_breakage_that_is_back_answers_in_its_old_thread(world: World) -> None:
+    world.breaks(1)
+    first = world.look()[0]
+    world.becomes(1, state="fixed")
+    world.look(60)
+    world.becomes(1, state="suspected", control="wanted", reopened=1, good=8, bad=9)
+    assert world.look(60) == []
+    world.becomes(1, state="open", control="green")
+    letters = world.look(60)
+    assert topics(letters) == {"again"} and letters[0].root == first.key
+    world.becomes(1, state="fixed")
+    assert topics(world.look(60)) == {"fixed"}
 
 
-def test_another_project_is_told_alone_and_in_the_thread() -> None:
-    (letter,) = run(joined(3, new_project=True), project="buoy")
-    assert (letter.topic, letter.audience, letter.thread) == ("joined", "project", "<t3>")
-    assert letter.recipients == ("b@x", "shared@x")
+def test_a_project_that_joins_what_is_back_hears_so(world: World) -> None:
+    """It has heard of the fix in between, and it is not in it before it fails itself."""
+    world.breaks(1, "anchor", "buoy")
+    world.look()
+    world.becomes(1, state="fixed")
+    world.look(60)
+    world.becomes(1, state="open", reopened=1, projects=("anchor",))
+    assert sorted(to(world.look(60))) == ["a@x", "list@x", "shared@x"]
+    world.becomes(1, projects=("anchor", "buoy"))
+    letters = world.look(60)
+    assert [(one.topic, one.reader) for one in letters] == [
+        ("more", "list"), ("again", "project:buoy"), ("again", "person:buoy:ada@x"),
+    ]  # fmt: skip
 
 
-def test_another_lane_of_a_project_that_knows_is_no_news() -> None:
-    assert run(joined(3, new_project=False)) == []
+def test_what_only_comes_and_goes_is_left_to_the_digest(world: World) -> None:
+    world.breaks(1)
+    for times in range(10):
+        world.becomes(1, state="open", reopened=times)
+        world.look(DAY)
+        world.becomes(1, state="fixed")
+        world.look(DAY)
+    assert len([one for one in world.letters if one.audience == "list"]) == 8
 
 
-def test_a_project_without_addresses_costs_no_letter() -> None:
-    assert run(joined(3, new_project=True), project="mute") == []
-    (letter,) = run(opened(1), project="mute")
-    assert letter.recipients == ("list@x",)
+# The breaker
 
 
-def test_nothing_new_and_nothing_fixed_is_silence() -> None:
-    """Still failing, flaky, passed, unknown: they touch no breakage."""
-    assert run() == []
+def test_an_open_breaker_holds_mail_beyond_the_hour(world: World) -> None:
+    world.trips = {7: "open"}
+    world.breaks(1, trip=7, state="suspected", control="wanted")
+    assert world.look() == [] and world.look(5 * HOLD_SECONDS) == []
+    world.trips = {7: "python"}
+    world.becomes(1, state="open", control="green")
+    assert topics(world.look()) == {"opened"}
 
 
-def test_a_fix_goes_to_everybody_who_was_told() -> None:
-    (letter,) = run(fixed=(closed(1),))
-    assert (letter.topic, letter.thread) == ("fixed", "<t1>")
-    assert letter.recipients == ("list@x", "a@x", "shared@x", "b@x")
+def test_what_a_breaker_found_to_be_the_farms_is_never_told_in_public(world: World) -> None:
+    world.trips = {7: "farm"}
+    world.breaks(1, trip=7, state="suspected", control="wanted")
+    world.breaks(2, "buoy", trip=7, state="open", control="none")
+    for _ in range(10):
+        assert world.look(HOLD_SECONDS) == []
+    world.becomes(2, answered=True)
+    assert topics(world.look()) == {"opened"}, "a person knows better"
 
 
-def test_a_thread_is_closed_by_its_last_breakage_only() -> None:
-    assert run(fixed=(closed(1, "<t>", open=True),)) == []
-    (letter,) = run(fixed=(closed(1, "<t>"), closed(2, "<t>")))
-    assert letter.breakages == (1, 2)
+def test_a_breakage_with_its_own_green_control_passes_the_farms_breaker(world: World) -> None:
+    world.trips = {7: "farm"}
+    world.breaks(1, trip=7, state="open", control="green")
+    assert topics(world.look()) == {"opened"}
 
 
-def test_an_interpreter_that_does_not_build_goes_to_the_list() -> None:
-    (letter,) = of_build(7, [opened(1)], [], first_ever=False, book=BOOK)
-    assert (letter.topic, letter.recipients) == ("unbuilt", ("list@x",))
+# Caps
 
 
-def test_the_same_in_another_flavour_is_no_second_letter() -> None:
-    assert of_build(7, [joined(1, new_project=False)], [], first_ever=False, book=BOOK) == []
+def test_replies_beyond_the_cap_are_counted_in_the_next_letter(world: World) -> None:
+    world.caps = Caps(list=100, project=2)
+    world.breaks(1)
+    world.look()
+    for number in range(2, 6):
+        world.breaks(number, good=number * 10, bad=number * 10 + 1)
+        world.look(60)
+    mine = [one for one in world.letters if one.reader == "project:anchor"]
+    assert len(mine) == 2
+    world.breaks(9, good=90, bad=91)
+    (last,) = [one for one in world.look(DAY) if one.reader == "project:anchor"]
+    assert last.held_back == 3
+    assert "project:anchor" not in world.held_back
 
 
-def test_the_first_interpreter_of_its_kind_is_for_the_admin() -> None:
-    (letter,) = of_build(7, [], [], first_ever=True, book=BOOK)
-    assert (letter.topic, letter.audience, letter.recipients) == (
-        "unbuilt_first",
+def test_what_the_list_must_know_waits_for_room_and_is_not_lost(world: World) -> None:
+    world.book = replace(BOOK, projects={})
+    world.caps = Caps(list=2)
+    for number in range(1, 6):
+        world.breaks(number, good=number * 10, bad=number * 10 + 1)
+        world.look(60)
+    assert len(world.letters) == 2
+    assert world.look_again == T0 + 60 + DAY
+    for _ in range(4):
+        world.look(DAY)
+    told = {number for one in world.letters for number, _ in one.news}
+    assert told == {1, 2, 3, 4, 5}
+
+
+# The farm's own people
+
+
+def test_the_farms_faults_are_for_admin_and_owner_once_a_day_and_worker() -> None:
+    made = [alerts.of_fault(w, d, BOOK) for w, d in (("attic", "1"), ("attic", "1"), ("shed", "1"))]
+    assert [[one.desk.addresses for one in notices] for notices in made] == [
+        [("admin@x",), ("bob@x",)], [("admin@x",), ("bob@x",)], [("admin@x",)],
+    ]  # fmt: skip
+    assert len({one.key for notices in made for one in notices}) == 3
+
+
+def test_a_missing_worker_is_told_to_its_owner_once_for_each_absence() -> None:
+    (notice,) = alerts.of_missing("attic", 5.0, BOOK)
+    assert notice.desk.addresses == ("bob@x",)
+    assert alerts.of_missing("attic", 5.0, BOOK) == [notice]
+    assert alerts.of_missing("attic", 9.0, BOOK)[0].key != notice.key
+    assert alerts.of_missing("shed", 5.0, BOOK)[0].desk.addresses == ("admin@x",)
+    quiet = replace(BOOK, owners={"attic": Reader(address="bob@x", when="none")})
+    assert alerts.of_missing("attic", 5.0, quiet) == []
+
+
+def test_a_breakers_end_is_told_to_the_farms_people_only() -> None:
+    assert {one.audience for one in alerts.of_breaker(1, "farm", "attic", BOOK)} == {
         "admin",
-        ("admin@x",),
-    )
-
-
-def test_an_interpreter_that_builds_again_answers_in_the_thread() -> None:
-    done = Closed(breakage=1, thread="<t1>")
-    (letter,) = of_build(7, [], [done], first_ever=False, book=BOOK)
-    assert (letter.topic, letter.thread, letter.recipients) == ("built_again", "<t1>", ("list@x",))
-
-
-def test_the_farms_faults_are_for_the_admin_once_a_day_and_worker() -> None:
-    letters = [of_fault(w, d, BOOK)[0] for w, d in (("a", "1"), ("a", "1"), ("a", "2"), ("b", "1"))]
-    assert {letter.recipients for letter in letters} == {("admin@x",)}
-    assert len({letter.key for letter in letters}) == 3
-
-
-@pytest.mark.parametrize("book", [Book(), Book(projects={"anchor": ("",)})])
-def test_nobody_to_tell_is_no_letter(book: Book) -> None:
-    assert of_run(7, "anchor", [opened(1)], [closed(2)], book) == []
-    assert of_fault("w", "1", book) == []
+        "owner",
+    }
+    assert [one.audience for one in alerts.of_breaker(1, "open", "attic", BOOK)] == ["admin"]

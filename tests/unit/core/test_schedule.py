@@ -158,3 +158,27 @@ def test_no_run_slot_or_lane_is_used_twice(
     assert len(set(lanes)) == len(lanes)
     assert len({m.slot.builder for m in made}) == len(made)
     assert all(by_run[m.run].ready and not by_run[m.run].lane_busy for m in made)
+
+
+def test_a_control_comes_first_and_beside_its_lanes_routine_runs() -> None:
+    """Somebody waits for the answer; and it is of an older commit than whatever else the lane wants."""
+    control = make_wanted(run=9, position=1, routine=False, created=9.0)
+    routine = make_wanted(run=2, lane_has_head=True, lane_busy=False)
+    busy = make_wanted(run=3, lane=11, lane_busy=True)
+    other = make_wanted(run=8, lane=11, position=1, routine=False, created=8.0)
+    build = make_wanted(run=4, lane=None, interpreter=7, ready=False)
+    waits = make_wanted(run=5, lane=12, interpreter=7, ready=False)
+    assert [run.run for run in order([routine, busy, control, other, build, waits])] == [8, 9, 4, 2]
+
+
+def test_a_control_whose_interpreter_is_gone_does_not_start() -> None:
+    assert order([make_wanted(routine=False, ready=False)]) == []
+
+
+def test_a_control_goes_to_the_worker_that_saw_the_failure_if_it_is_free() -> None:
+    control = make_wanted(routine=False, prefer=frozenset({"barn"}))
+    attic, barn = make_slot(name="attic"), make_slot(name="barn", builder="linux-x86_64-2")
+    assert [made.slot for made in assign([control], [attic, barn])] == [barn]
+    assert [made.slot for made in assign([control], [attic])] == [attic]
+    lost = make_wanted(routine=False, prefer=frozenset({"barn"}), avoid=frozenset({"barn"}))
+    assert [made.slot for made in assign([lost], [barn, attic])] == [attic]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import msgspec
 import pytest
 
+from pybots.core.flaky import Past
+from pybots.core.model import VERDICTS
 from pybots.core.outcomes import COMPLETE, INSTALL, TESTS, Bad, extension, observe
 from pybots.core.verdict import (
     Decision,
@@ -228,15 +232,148 @@ def test_the_same_report_twice_is_never_news(reports: list[Report]) -> None:
     second = lane.run(reports[-1])
     assert second.new == () and second.fixed == () and dict(second.changes) == {}
     if first.verdict not in ("infra", "unknown"):
-        assert repeated(first.verdict, flaky=bool(second.flaky)) == second.verdict
+        if not second.flaky:  # those are decided anew every time
+            assert repeated(first.verdict) == second.verdict
         assert second.kind == first.kind
 
 
 def test_no_verdict_is_forgotten() -> None:
-    """Every verdict but `blocked` (it needs the control run, which is not there yet) has rows in the table."""
-    from pybots.core.model import VERDICTS
+    """Every verdict has rows in a table; `blocked` needs another run's answer and has its own."""
+    assert {row[1] for row in (*TABLE.values(), *BLOCKED.values())} == set(VERDICTS)
 
-    assert {row[1] for row in TABLE.values()} == set(VERDICTS) - {"blocked"}
+
+def dependent(message: str, owner: str = "leaf") -> Failure:
+    """A failure that a dependency raised in its own frames."""
+    return Failure(
+        type="TypeError",
+        message=message,
+        detail="Traceback (most recent call last):\n"
+        '  File "/pybots/source/tests/test_a.py", line 3, in test_a\n    leaf.grow(1)\n'
+        f'  File "/pybots/venv/lib/python3.15/site-packages/{owner}/core.py", line 9, in grow\n    hash(x)\n'
+        f"TypeError: {message}\n",
+    )
+
+
+def of_leaf(found: dict[str, str], *names: str) -> Report:
+    """A report in which these tests fail in the dependency `leaf`."""
+    plain = report(found)
+    tests = tuple(
+        contract.TestOutcome(id=test.id, outcome="failed", failure=dependent("unhashable"))
+        if test.id in names
+        else test
+        for test in plain.tests
+    )
+    locked = (
+        contract.Locked(name="Leaf", version="1"),
+        contract.Locked(name="anchor", version="1"),
+    )
+    phases = (*plain.phases[:-1], phase("test", ok=not names))
+    return msgspec.structs.replace(plain, tests=tests, lock=locked, phases=phases)
+
+
+SIGNED = {bad.id: bad.signature for bad in judge(report(AB), report(AB_BAD)).new}
+BLOCKED = {
+    "a new failure of a dependency that is red itself": (
+        [report(AB), of_leaf(AB, "t::a")], "blocked", {"red_dependencies": frozenset({"leaf"})},
+    ),
+    "of a dependency that is green": (
+        [report(AB), of_leaf(AB, "t::a")], "new_failure", {"red_dependencies": frozenset({"other"})},
+    ),
+    "a failure of the dependency and one of its own": (
+        [report(AB), of_leaf(A_BAD, "t::b")], "new_failure", {"red_dependencies": frozenset({"leaf"})},
+    ),
+    "still failing, the control was red": (
+        [report(AB), report(A_BAD), report(A_BAD)], "blocked", {"blocked": {SIGNED["t::a"]: "environment"}},
+    ),
+    "still failing, the control was red for one of two": (
+        [report(AB), report(AB_BAD), report(AB_BAD)], "still_failing", {"blocked": {SIGNED["t::a"]: "environment"}},
+    ),
+    "a new failure beside one that is blocked": (
+        [report(AB), report(A_BAD), report(AB_BAD)], "new_failure", {"blocked": {SIGNED["t::a"]: "environment"}},
+    ),
+    "what was blocked passes": (
+        [report(AB), report(A_BAD), report(AB)], "fixed", {"blocked": {SIGNED["t::a"]: "environment"}},
+    ),
+    "a baseline may be blocked": ([of_leaf(AB, "t::a")], "blocked", {"red_dependencies": frozenset({"leaf"})}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reports", "verdict", "known"), BLOCKED.values(), ids=BLOCKED.keys())
+def test_what_something_else_explains_is_blocked(
+    reports: list[Report], verdict: str, known: dict[str, Any]
+) -> None:
+    lane = Lane()
+    for one in reports[:-1]:
+        lane.run(one)
+    lane.history = replace(lane.history, **known)
+    decision = lane.run(reports[-1])
+    assert decision.verdict == verdict, decision.summary
+    if verdict == "blocked":
+        assert decision.summary.startswith(("blocked: environment: t::a", "blocked: leaf: t::a"))
+
+
+# Flaky ------------------------------------------------------------------------
+
+
+def past(now: int, *events: int, again: Sequence[int] = ()) -> Past:
+    return Past(now=now, events=events, again=frozenset(again))
+
+
+FAILS_ALWAYS = report(A_BAD, retried={"t::a": ("failed", "failed")})
+CHANCE = {
+    "never flaky before": (past(101), "new_failure"),
+    "flaky in a fifth of its runs": (past(101, *range(1, 100, 5)), "flaky"),
+    "twice flaky in a hundred": (past(101, 20, 70), "flaky"),
+    "once flaky in four hundred": (past(401, 200), "new_failure"),
+    "fails in all retries, run after run": (
+        past(101, *range(1, 96, 5), 98, 99, 100, again=(98, 99, 100)), "new_failure",
+    ),
+    "flaky long ago": (past(1000, 100, 120, 140), "new_failure"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("known", "verdict"), CHANCE.values(), ids=CHANCE.keys())
+def test_a_learned_rate_explains_what_it_can(known: Past, verdict: str) -> None:
+    lane = Lane()
+    lane.run(report(AB))
+    lane.history = replace(lane.history, flaky={"t::a": known})
+    decision = lane.run(FAILS_ALWAYS)
+    assert decision.verdict == verdict
+    assert [bad.id for bad in decision.excused] == (["t::a"] if verdict == "flaky" else [])
+    if verdict == "flaky":
+        assert lane.history.states["t::a"] == ("passed", None)
+
+
+@pytest.mark.parametrize("outcome", ["crashed", "timed_out"])
+def test_no_rate_explains_a_crash_or_a_hang(outcome: str) -> None:
+    lane = Lane()
+    lane.run(report(AB))
+    lane.history = replace(lane.history, flaky={"t::a": past(101, *range(1, 100, 2))})
+    assert lane.run(report(AB | {"t::a": outcome})).verdict == "new_failure"
+
+
+def test_a_risen_rate_is_news_beside_the_verdict() -> None:
+    lane = Lane()
+    lane.run(report(AB))
+    lane.history = replace(lane.history, flaky={"t::a": past(200, 20, 120, *range(185, 200, 2))})
+    decision = lane.run(report(A_BAD, retried={"t::a": ("passed", "passed")}))
+    assert (decision.verdict, [bad.id for bad in decision.risen]) == ("flaky", ["t::a"])
+    assert "passes only when retried in 6 of the last 10 runs" in decision.summary
+
+
+def test_what_fails_after_others_only_is_not_flaky() -> None:
+    """Alone it passed, in order it failed again: that is no chance."""
+    decision = judge(report(AB), report(A_BAD, retried={"t::a": ("passed", "failed", "failed")}))
+    assert decision.verdict == "new_failure"
+    assert [bad.retries for bad in decision.new] == [2]
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(1, "flaky"), (3, "new_failure")])
+def test_a_flaky_test_does_not_hide_an_unusual_exit_status(code: int, verdict: str) -> None:
+    odd = phase("test", ok=False, exit_code=code)
+    decision = judge(report(AB), report(A_BAD, retried={"t::a": ("passed",)}, test=odd))
+    assert decision.verdict == verdict
+    assert [bad.id for bad in decision.new] == ([TESTS] if code == 3 else [])
 
 
 def test_an_install_failure_leaves_the_tests_as_they_were() -> None:

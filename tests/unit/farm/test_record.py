@@ -39,9 +39,9 @@ def test_a_new_failure_opens_a_breakage_and_writes_to_list_and_project(world: Wo
     (breakage,) = world.rows(schema.breakages)
     assert (breakage.good_position, breakage.bad_position, breakage.state) == (1, 3, "open")
     assert breakage.title == "TypeError: unhashable type"
-    (letter,) = world.rows(schema.outbox)
-    assert letter.recipients == ["pybots@localhost", "anchor@example.org"]
-    assert letter.message_id == letter.thread == breakage.thread
+    letter, copy = world.rows(schema.outbox)
+    assert (letter.recipients, copy.recipients) == (["pybots@localhost"], ["anchor@example.org"])
+    assert letter.message_id == letter.thread == copy.thread == breakage.thread
     (cell,) = world.rows(schema.cells, schema.cells.c.position == 3)
     assert (cell.state, cell._mapping["count"]) == ("new_failure", 1)
     topics = [event.topic for event in world.rows(schema.events)]
@@ -63,7 +63,7 @@ def test_a_fix_closes_the_breakage_and_answers_in_its_thread(world: World) -> No
     assert recorded.verdict == "fixed"
     (breakage,) = world.rows(schema.breakages)
     assert breakage.state == "fixed"
-    first, second = world.rows(schema.outbox)
+    first, second = world.letters()
     assert second.thread == first.message_id != second.message_id
     assert f"In-Reply-To: {first.message_id}" in second.message.replace("\r\n ", " ")
 
@@ -188,7 +188,7 @@ def test_retries_controls_and_probes_leave_the_lane_alone(world: World) -> None:
     before, head = world.counts(), world.one(schema.lanes, lane)
     for purpose in ("retry", "control", "probe"):
         recorded = world.go(2, BAD, purpose=purpose)
-        assert recorded.verdict == "new_failure"
+        assert recorded.verdict in ("new_failure", "still_failing")
     assert world.one(schema.lanes, lane) == head
     after = world.counts()
     assert all(after[n] == before[n] for n in ("spans", "cells", "breakages", "outbox", "tests"))
@@ -224,7 +224,8 @@ def test_the_same_failure_elsewhere_joins_and_tells_only_the_other_project(world
         world.go(2, failing(f"tests/t.py::test_{number}", number), lane=lane)  # type: ignore[arg-type]
     (breakage,) = world.rows(schema.breakages)
     assert len(world.rows(schema.breakage_lanes)) == 3
-    first, second = world.rows(schema.outbox)
+    first = world.letters()[0]
+    second = world.rows(schema.outbox)[-1]
     assert second.recipients == ["buoy@example.org"]
     assert second.thread == first.message_id
     for lane in lanes[:2]:
@@ -232,8 +233,10 @@ def test_the_same_failure_elsewhere_joins_and_tells_only_the_other_project(world
     assert world.one(schema.breakages, breakage.id).state == "open"
     world.go(3, [GOOD[0], make_test("tests/t.py::test_2")], lane=lanes[2])
     assert world.one(schema.breakages, breakage.id).state == "fixed"
-    last = world.rows(schema.outbox)[-1]
-    assert set(last.recipients) == {"pybots@localhost", "anchor@example.org", "buoy@example.org"}
+    last = [row for row in world.rows(schema.outbox) if row.topic == "fixed"]
+    assert [address for row in last for address in row.recipients] == [
+        "pybots@localhost", "anchor@example.org", "buoy@example.org",
+    ]  # fmt: skip
 
 
 def test_a_project_that_joins_a_breakage_that_is_back_is_told_again(world: World) -> None:
@@ -247,14 +250,14 @@ def test_a_project_that_joins_a_breakage_that_is_back_is_told_again(world: World
         for lane in lanes:
             world.go(position, [GOOD[0], test], lane=lane)
     told = [row for row in world.rows(schema.outbox) if row.recipients == ["buoy@example.org"]]
-    assert [row.run_id for row in told] == [4, 8]
+    assert [(row.run_id, row.topic) for row in told] == [(4, "opened"), (6, "fixed"), (8, "again")]
 
 
 def test_a_threads_letter_tells_what_was_fixed_in_that_thread(world: World) -> None:
     other = make_test("tests/test_it.py::test_a", "failed", "KeyError: 'x'")
     for position, tests in enumerate([GOOD, BAD, [other, BAD[1]], GOOD]):
         world.go(position, tests)
-    fixes = world.rows(schema.outbox)[2:]
+    fixes = world.letters()[2:]
     assert ["TypeError: unhashable" in row.message for row in fixes] == [True, False]
     assert ["KeyError" in row.message for row in fixes] == [False, True]
 

@@ -12,7 +12,7 @@ import pytest
 from twisted.internet import defer
 from twisted.internet.task import Clock
 
-from pybots.farm import dispatch, news
+from pybots.farm import controls, dispatch, news
 from pybots.farm.dispatch import Dispatch, OpenAttempt, Slot
 from pybots.glue import dispatcher
 from pybots.store import StoreFull
@@ -144,6 +144,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(dispatch, "next_dispatches", lambda f, free: f.next_dispatches(free))
     monkeypatch.setattr(dispatch, "open_attempts", lambda f: f.open)
     monkeypatch.setattr(dispatch, "attempt_lost", _attempt_lost)
+    monkeypatch.setattr(controls, "expire", lambda _: [])
     hung_up: list[str] = []
     made = dispatcher.Dispatcher(paper, desk, lambda worker, _why: hung_up.append(worker))
     return World(paper, farm, clock, hung_up, made)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event, insert
+from sqlalchemy import Connection, event, insert, update
 
 from pybots.ledger import schema, spans
 from pybots.ledger.engine import Ledger, open_ledger
@@ -98,22 +98,46 @@ def test_signatures_of_a_red_period(ledger: Ledger) -> None:
 
 def test_how_flaky_a_test_is(ledger: Ledger) -> None:
     with ledger.write() as connection:
-        for number in range(1, 5):
-            add_run(connection, number)
+        add_lane(connection, counted=4)
         for number in (1, 3):
-            spans.note_flakes(connection, place(number), {"a": "failed"}, at=float(number))
+            spans.note_flakes(connection, place(number), {"a": "failed"}, at=0.0, nth=number)
+        spans.note_flakes(connection, place(2), {"b": "failed"}, at=0.0, nth=2, again=["b"])
     with ledger.read() as connection:
-        (found,) = spans.flakiness(connection, LANE, since=0.0)
-        assert (found.test, found.events, found.runs, found.rate) == ("a", 2, 4, 0.5)
-        assert spans.flakiness(connection, LANE, since=3.5) == []
+        a, b = spans.flakiness(connection, LANE)
+        assert (a.test, a.events, a.runs, a.quiet, a.rate) == ("a", 2, 4, 1, 0.5)
+        assert (b.test, b.events, b.runs) == ("b", 1, 4)
 
 
-def add_run(connection: Connection, number: int) -> None:
+def test_a_flaky_test_that_stays_quiet_is_forgotten(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        add_lane(connection, counted=4)
+        spans.note_flakes(connection, place(1), {"a": "failed"}, at=0.0, nth=4)
+        assert [one.test for one in spans.flakiness(connection, LANE)] == ["a"]
+        connection.execute(update(schema.lanes).values(counted=5000))
+        assert spans.flakiness(connection, LANE) == []
+        assert spans.pasts(connection, LANE, ["a", "never"], 5001)["a"].events == ()
+
+
+def test_the_past_of_a_test_is_what_was_before(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        for number in (2, 5, 6):
+            spans.note_flakes(
+                connection,
+                place(number),
+                {"a": "failed"},
+                at=0.0,
+                nth=number,
+                again=["a"] * (number > 4),
+            )
+        past = spans.pasts(connection, LANE, ["a"], 6)["a"]
+        assert (past.events, past.streak) == ((2, 5), 1)
+
+
+def add_lane(connection: Connection, counted: int) -> None:
     connection.execute(
-        insert(schema.runs).values(
-            id=number, kind="project", lane_id=LANE, interpreter_id=1, commit_id=1, branch="main",
-            position=number, purpose="routine", state="done", summary="", tries=1, lost=0,
-            created=0.0, finished=float(number),
+        insert(schema.lanes).values(
+            id=LANE, slug="a", project="a", source="s", branch="main", flavour="release",
+            platform="p", state="active", reason="", counted=counted,
         )
     )  # fmt: skip
 

@@ -13,32 +13,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybots.core.alerts import Topic
-from pybots.mail import compose, message
-from pybots.mail.compose import CommitLine, Facts, Failing
+from pybots.core.alerts import Alarm
+from pybots.core.audiences import DAY
+from pybots.core.digest import Changed, Flaky, Gone, Parked, Standing, Week
+from pybots.core.rounds import Change, Topic
+from pybots.mail import alarms, compose, digests, issues, message
 from pybots.mail.message import Envelope
+from pybots.mail.story import CommitLine, Row, Story
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
-FACTS = Facts(
-    project="anchor", title="Anchor", source="", revision="1.0", revision_before="1.0", branch="main",
-    flavour="release", platform="linux-x86_64", python="3.15.0a1+ (main)",
-    commit=CommitLine(sha=SHA, author="Ada Lovelace", title="gh-1: Remove it"), since_good=True,
-    commits=(CommitLine(sha=SHA, author="Ada Lovelace", title="gh-1: Remove it"),),
-    failing=(Failing(id="tests/test_a.py::test_b", error="TypeError: unhashable type", kind="test"),),
-    more=0, tail="Traceback\n  File x\nTypeError: unhashable type", fixed=("TypeError: unhashable type",),
-    url="https://pybots.example.org/", run=12, breakages=(3,),
-    repository="https://github.com/python/cpython", worker="attic",
+COMMIT = CommitLine(sha=SHA, author="Ada Lovelace", title="gh-1: Remove it")
+ROW = Row(
+    breakage=3, change="opened", project="anchor", title="Anchor", kind="test",
+    error="TypeError: unhashable type", failing=("tests/test_a.py::test_b",), count=1, run=12, lanes=1,
+    flavour="release", platform="linux-x86_64", sha=SHA, python="3.15.0a1+ (main)", revision="1.0",
+    before="1.0", control="green", control_run=14, tail="Traceback\n  File x\nTypeError: unhashable type",
+)  # fmt: skip
+STORY = Story(
+    topic="opened", audience="list", rows=(ROW,), branch="main", commit=COMMIT, since_good=True,
+    url="https://pybots.example.org/", repository="https://github.com/python/cpython", thread=3,
+    commits=(COMMIT,),
 )  # fmt: skip
 ENVELOPE = Envelope(
     message_id="<a@example.org>", thread="<a@example.org>", sender="pybots@example.org", name="Pybots",
-    list="pybots@lists.example.org", recipients=("pybots@lists.example.org", "ada@example.org"),
-    at=1_700_000_000.0, url="https://pybots.example.org/", run=12, topic="new",
+    list="pybots@lists.example.org", recipients=("pybots@lists.example.org",),
+    at=1_700_000_000.0, url="https://pybots.example.org/", run=12, topic="opened",
+    unsubscribe="https://lists.example.org/leave",
 )  # fmt: skip
 TOPICS: tuple[Topic, ...] = get_args(Topic)
+CHANGES: tuple[Change, ...] = get_args(Change)
+ALARMS: tuple[Alarm, ...] = get_args(Alarm)
 
 
-def text(topic: Topic = "new", **changes: Any) -> tuple[str, str]:
-    return compose.text(topic, replace(FACTS, **changes))
+def text(
+    topic: Topic = "opened", rows: tuple[Row, ...] | None = None, **changes: Any
+) -> tuple[str, str]:
+    """Changes of the story, or of its only row."""
+    of_story = {name: changes.pop(name) for name in list(changes) if hasattr(STORY, name)}
+    shown = rows if rows is not None else (replace(ROW, **changes),)
+    return compose.text(replace(STORY, topic=topic, rows=shown, **of_story))
 
 
 def parsed(subject: str = "s", body: str = "b\n", **changes: Any) -> EmailMessage:
@@ -48,7 +61,7 @@ def parsed(subject: str = "s", body: str = "b\n", **changes: Any) -> EmailMessag
     return made
 
 
-def test_a_new_failures_letter_says_what_where_who_and_how_to_see_it() -> None:
+def test_a_letter_says_what_where_who_how_sure_and_how_to_see_it() -> None:
     subject, body = text()
     assert (
         subject == "[Pybots] anchor: test_b fails on main at 0123456789ab (release, linux-x86_64)"
@@ -58,11 +71,44 @@ def test_a_new_failures_letter_says_what_where_who_and_how_to_see_it() -> None:
         "  TypeError: unhashable type\n      tests/test_a.py::test_b",
         "  | TypeError: unhashable type",
         "One commit since it was last seen good:\n\n  0123456789ab  Ada Lovelace\n      gh-1: Remove it",
-        f"Commit:    {SHA} (release)",
+        "Tried: failing tests were run again in the same build.",
+        "Confirmed.",
+        f"Commit:    {SHA}",
         "https://pybots.example.org/run/12",
         "https://pybots.example.org/breakage/3",
+        "https://pybots.example.org/breakage/3#issue",
     ):
         assert part in body
+
+
+@pytest.mark.parametrize(
+    ("control", "sure", "words", "subject_says"),
+    [
+        ("green", True, "Confirmed.", ""),
+        ("none", True, "could not be run again, so the environment may have changed too", ""),
+        ("wanted", False, "this is a suspicion until it has", ", not confirmed yet"),
+    ],
+)
+def test_how_sure_it_is_is_said(control: str, sure: bool, words: str, subject_says: str) -> None:
+    subject, body = text(control=control, sure=sure)
+    assert words in " ".join(body.split())
+    assert ("not confirmed yet" in subject) is bool(subject_says)
+
+
+def test_forty_projects_are_forty_rows_and_one_subject() -> None:
+    rows = tuple(
+        replace(ROW, project=f"project-{n}", breakage=n, run=100 + n, error=f"Error {n}: x")
+        for n in range(1, 41)
+    )
+    subject, body = text(rows=rows)
+    assert (
+        subject
+        == "[Pybots] 40 projects: newly broken on main at 0123456789ab (release, linux-x86_64)"
+    )
+    assert "project-1, project-2, project-3 and 37 others fail newly" in " ".join(body.split())
+    assert all(f"  project-{n} " in body for n in range(1, 41))
+    assert "… and 35 other errors" in body
+    assert body.count("The very same on your machine") == 1
 
 
 @pytest.mark.parametrize(
@@ -83,31 +129,39 @@ def test_one_command_runs_it_locally(repository: str, flavour: str, source: str)
     assert options == expected | ({"--source": source} if source else {})
 
 
+BUILD = replace(
+    ROW, project="", title="", kind="interpreter", revision="", before="", control="none",
+    failing=("release.linux-x86_64",), configure=("--with-pydebug",),
+)  # fmt: skip
+
+
 def test_an_interpreters_letter_gives_the_commands_that_build_it() -> None:
-    _, body = text("unbuilt", project="", title="", revision="", configure=("--with-pydebug",))
+    subject, body = text(rows=(BUILD,))
+    assert "[Pybots] CPython: does not build on main at 0123456789ab" in subject
     assert f"git checkout {SHA} && ./configure \\\n      --with-pydebug && make" in body
+    assert "in the build of release.linux-x86_64" in body
+    assert "builds again" in text("fixed", rows=(BUILD,))[0]
 
 
 def test_ten_tests_are_shown_and_the_others_counted() -> None:
-    failing = tuple(Failing(id=f"t::test_{n}", error="E", kind="test") for n in range(1234))
-    subject, body = text(failing=failing, more=7)
+    failing = tuple(f"t::test_{n}" for n in range(12))
+    subject, body = text(failing=failing, count=1234)
     assert "1,234 tests fail" in subject
     assert "t::test_9\n" in body and "t::test_10\n" not in body
     assert "… and 1,224 more" in body
-    assert "7 more failed before already" in body
 
 
 def test_a_long_range_is_shown_from_its_newest_end_and_counted() -> None:
     commits = tuple(CommitLine(sha=f"{n:040x}", author="A", title=f"c{n}") for n in range(45))
-    _, body = text(commits=commits)
-    assert "45 commits since it was last seen good" in body
-    assert "… and 35 older ones" in body
+    _, body = text(commits=commits, commits_left_out=100)
+    assert "145 commits since it was last seen good" in body
+    assert "… and 135 older ones" in body
 
 
 def test_a_change_of_the_project_in_between_is_said() -> None:
     _, body = text(revision="1.1", commits=())
     assert "No CPython commit lies between" in body
-    assert "The project changed too in between: from 1.0 to 1.1." in body
+    assert "anchor changed too in between: from 1.0 to 1.1." in body
 
 
 def test_no_range_is_made_up_where_nothing_good_is_known() -> None:
@@ -126,17 +180,50 @@ def test_no_range_is_made_up_where_nothing_good_is_known() -> None:
     ],
 )
 def test_the_subject_names_the_kind(kind: str, id: str, words: str) -> None:
-    assert words in text(failing=(Failing(id=id, error="no tests ran", kind=kind),))[0]
+    assert words in text(failing=(id,), error="no tests ran", kind=kind)[0]
+
+
+@pytest.mark.parametrize(
+    ("topic", "subject", "words"),
+    [
+        ("fixed", "anchor: fixed on main", "Anchor 1.0 is good again on CPython main"),
+        ("again", "anchor: test_b fails again on main", "it had been fixed"),
+        ("withdrawn", "anchor: withdrawn, it was not CPython", "was not CPython's doing"),
+        ("known", "anchor: confirmed on main", "a control run confirmed it"),
+        ("pointer", "anchor: the same cause as another thread's", "/breakage/9"),
+    ],
+)
+def test_later_news_say_what_they_are(topic: Topic, subject: str, words: str) -> None:
+    found = text(topic, goes_on=9)
+    assert subject in found[0] and words in " ".join(found[1].split())
+
+
+def test_a_blamed_dependency_is_named() -> None:
+    subject, body = text("known", axis="dependency", blamed="numpy 3.0")
+    assert "caused by numpy 3.0" in subject and "it is the dependency numpy 3.0" in body
+
+
+def test_links_that_act_are_in_a_persons_copy_only() -> None:
+    link = "https://pybots.example.org/answer?t=3-1-x-y"
+    assert link in text(audience="person", project="anchor", answers=((3, link),))[1]
+    assert "answer?t=" not in text()[1]
+
+
+def test_what_a_cap_held_back_is_counted() -> None:
+    assert "3 letters to you were held back" in " ".join(text(held_back=3)[1].split())
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_has_a_subject_and_a_body_of_78_columns(topic: Topic) -> None:
     wide = "x" * 300
-    subject, body = text(
-        topic, title=wide, revision=wide, python=wide, tail=f"{wide}\n{wide}", fixed=(wide,),
-        failing=(Failing(id=wide, error=wide, kind="test"),) * 3,
-        commits=(CommitLine(sha=SHA, author=wide, title=wide),) * 3,
+    row = replace(
+        ROW, title=wide, revision=wide, before="0", python=wide, error=wide, failing=(wide,) * 3,
+        tail=f"{wide}\n{wide}", axis="dependency", blamed=wide,
     )  # fmt: skip
+    rows = (row, replace(row, project="p" * 80, breakage=4, lanes=7))
+    subject, body = text(
+        topic, rows=rows, commits=(CommitLine(sha=SHA, author=wide, title=wide),) * 3
+    )
     assert len(subject) <= message.MAX_SUBJECT
     assert max(len(line) for line in body.splitlines()) <= 78
     assert body.endswith("\n")
@@ -146,10 +233,11 @@ def test_headers() -> None:
     made = parsed("Hello")
     assert made["From"] == "Pybots <pybots@example.org>"
     assert made["To"] == "pybots@lists.example.org"
-    assert made["Cc"] == "ada@example.org"
     assert made["Message-ID"] == "<a@example.org>"
     assert made["Auto-Submitted"] == "auto-generated"
     assert made["List-Id"] == "<pybots.lists.example.org>"
+    assert made["List-Unsubscribe"] == "<https://lists.example.org/leave>"
+    assert made["List-Archive"] == "<https://pybots.example.org/mail>"
     assert made["Date"].datetime.timestamp() == ENVELOPE.at
     assert made["In-Reply-To"] is None
     assert made.get_content_type() == "text/plain"
@@ -176,20 +264,14 @@ def test_a_message_id_is_the_same_whenever_it_is_asked_for() -> None:
 EVIL = [
     "x\r\nBcc: victim@example.org\r\n\r\nhello", "x\nSubject: other", "\x00\x1b[31m\x07", "‮gnp.exe",
     "--=boundary\n\n.\n", "From me", ".\r\nQUIT\r\n", "<script>alert(1)</script>", "\udce9\udfff",
-    "=?utf-8?q?=0ABcc:_x@y?=", "a" * 20_000, "\N{PILE OF POO}" * 500,
+    "=?utf-8?q?=0ABcc:_x@y?=", "a" * 20_000, "\N{PILE OF POO}" * 500, "x\u2028Bcc: y\x85z\x0bw\x0c",
 ]  # fmt: skip
+STRUCTURE = {
+    "Bcc: victim@example.org", "Subject: other", ".", "Bcc: y",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-@pytest.mark.parametrize("evil", EVIL)
-def test_hostile_words_stay_in_their_place(topic: Topic, evil: str) -> None:
-    """Test names, errors, titles, authors, revisions: whatever they hold, the message's structure is ours."""
-    subject, body = text(
-        topic, revision=evil, revision_before="0", python=evil, tail=f"{evil}\n{evil}", fixed=(evil,),
-        commit=CommitLine(sha=SHA, author=evil, title=evil),
-        commits=(CommitLine(sha=SHA, author=evil, title=evil),),
-        failing=(Failing(id=evil, error=evil, kind="test"),),
-    )  # fmt: skip
+def harmless(subject: str, body: str) -> None:
     data = message.message(ENVELOPE, subject, body)
     assert all(len(line) <= 998 for line in data.split(b"\r\n"))
     assert b"\n" not in data.replace(b"\r\n", b"")
@@ -199,25 +281,120 @@ def test_hostile_words_stay_in_their_place(topic: Topic, evil: str) -> None:
     assert made["Bcc"] is None
     assert not made.is_multipart()
     assert max(len(line) for line in body.splitlines()) <= 78
-    lines = set(body.split("\n"))
-    assert not lines & {"Bcc: victim@example.org", "Subject: other", "."}
+    assert not set(body.split("\n")) & STRUCTURE
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("evil", EVIL)
+def test_hostile_words_stay_in_their_place(topic: Topic, evil: str) -> None:
+    """Test names, errors, titles, authors, revisions: whatever they hold, the message's structure is ours."""
+    line = CommitLine(sha=SHA, author=evil, title=evil)
+    row = replace(
+        ROW, error=evil, failing=(evil,), revision=evil, before="0", python=evil, tail=f"{evil}\n{evil}",
+        axis="dependency", blamed=evil, title=evil,
+    )  # fmt: skip
+    rows = (row, replace(row, project="buoy", breakage=4))
+    harmless(*text(topic, rows=rows, commit=line, commits=(line,)))
+    harmless(*text(topic, rows=(row,), commit=line, commits=(line,)))
+
+
+@pytest.mark.parametrize("topic", ALARMS)
+@pytest.mark.parametrize("evil", ["plain", *EVIL])
+@pytest.mark.parametrize("state", ["open", "farm"])
+def test_the_farms_own_letters_are_as_harmless(topic: Alarm, evil: str, state: str) -> None:
+    facts = alarms.Facts(
+        audience="admin", url="https://x/", worker="attic", branch="main",
+        commit=CommitLine(sha=SHA, author=evil, title=evil), row=replace(ROW, error=evil, tail=f"{evil}\n{evil}"),
+        repository="/x", lines=(evil,) * 30, state=state, scope="worker attic", words=evil, where="/run/3",
+        held_back=2,
+    )  # fmt: skip
+    harmless(*alarms.text(topic, facts))
+
+
+WEEK = Week(
+    now=100 * DAY,
+    standing=(
+        Standing(id=1, title="new", projects=("anchor",), since=99 * DAY),
+        Standing(id=2, title="old and untriaged", projects=("buoy",), since=30 * DAY, lanes=3),
+        Standing(id=3, title="answered", projects=(), since=1 * DAY, disposition="python", person="Ada"),
+    ),
+    opened=4, fixed=2, dismissed=1, runs=1000, unknown=7, infra=3, held_back=5,
+    parked=(Parked(lane="anchor.release.main.debug.linux-x86_64", since=90 * DAY),),
+    flaky=(Flaky(lane="buoy.lane", test="t.py::test_x", times=12),),
+    gone=(Gone(worker="attic", last_seen=95 * DAY), Gone(worker="new", last_seen=None)),
+)  # fmt: skip
+
+
+def test_the_weekly_digest_leads_with_what_nobody_answered_the_oldest_loudest() -> None:
+    subject, body = digests.weekly(WEEK, "https://x/", "2026-01-31")
+    assert subject == "[Pybots] week to 2026-01-31: 3 breakages open, 2 untriaged"
+    assert body.index("old and untriaged") < body.index(": new") < body.index("answered")
+    assert "!!!! 10 weeks: old and untriaged" in body and "  1 day: new" in body
+    words = " ".join(body.split())
+    for part in ("python, Ada", "parked", "12 x t.py::test_x", "attic gone for 5 days", "7 runs",
+                 "3 runs", "5 letters held back"):  # fmt: skip
+        assert part in words or part.capitalize() in words, part
+    assert max(len(line) for line in body.splitlines()) <= 78
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_digests_are_as_harmless(evil: str) -> None:
+    week = replace(
+        WEEK,
+        standing=(replace(WEEK.standing[0], title=evil, person=evil, issue="https://x/"),),
+        flaky=(Flaky(lane="l", test=evil, times=1),),
+    )
+    harmless(*digests.weekly(week, "https://x/", "2026-01-31"))
+    changed = [
+        Changed(id=1, title=evil, what=what, at=1.0, projects=("a",))
+        for what in ("opened", "fixed")
+    ]
+    for project in ("", "anchor"):
+        harmless(*digests.daily(changed, "https://x/", "2026-01-31", project=project))
 
 
 @given(st.text(), st.text())
 def test_any_text_can_be_sent_and_comes_back(subject: str, body: str) -> None:
-    made = parsed(subject, compose.text("new", replace(FACTS, tail=body))[1])
+    made = parsed(subject, text(tail=body)[1])
     assert "\n" not in made["Subject"]
     assert made.get_content().endswith("\n")
 
 
-def test_tests_with_one_error_stand_under_it_and_keep_their_ends() -> None:
+def test_tests_with_one_error_keep_their_ends() -> None:
     """A parametrised file of long names stays readable: the error once, and what tells the tests apart."""
     long = "tests/" + "x" * 80 + "::test_serializer"
-    failing = tuple(
-        Failing(id=f"{long}[{n}]", error="TypeError: msg", kind="test") for n in range(12)
-    )
-    _, body = text(failing=failing)
+    failing = tuple(f"{long}[{n}]" for n in range(12))
+    _, body = text(failing=failing, count=12, error="TypeError: msg", tail="")
     assert body.count("  TypeError: msg\n") == 1
     assert "::test_serializer[9]\n" in body
     assert "… and 2 more" in body
     assert all(len(line) <= 78 for line in body.splitlines())
+
+
+# Issue texts
+
+
+def test_an_issue_text_has_all_that_a_tracker_asks_for() -> None:
+    title, body = issues.issue(STORY, about="python")
+    assert title == "TypeError: unhashable type in Anchor since 0123456789ab"
+    for part in ("TypeError: unhashable type", SHA, "gh-1: Remove it", "./pybots try anchor", "/breakage/3",
+                 "passed"):  # fmt: skip
+        assert part in body
+    assert issues.issue(STORY, about="project")[0] == "CPython main: TypeError: unhashable type"
+
+
+@pytest.mark.parametrize("evil", [*EVIL, "```\n# Owned\n```", "````` x"])
+def test_hostile_words_stay_in_their_fence(evil: str) -> None:
+    row = replace(ROW, error=evil, failing=(evil,), tail=f"{evil}\n{evil}")
+    _, body = issues.issue(replace(STORY, rows=(row,)), about="project")
+    fences = [line for line in body.split("\n") if line.startswith("```")]
+    inside: str = ""
+    for line in body.split("\n"):
+        ticks = line.removesuffix("text")
+        if not inside and ticks and set(ticks) == {"`"}:
+            inside = ticks
+        elif inside and line == inside:
+            inside = ""
+        elif not inside:
+            assert "Owned" not in line and "<script>" not in line
+    assert fences and not inside

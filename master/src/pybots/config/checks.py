@@ -227,6 +227,11 @@ def _pattern(pattern: re.Pattern[str], message: str, mend: str) -> Callable[[str
     return check
 
 
+def date_text(value: Any) -> Any:
+    """TOML has dates: `as_of = 2025-01-31` is as good as the text."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
 def _or_empty(check: Callable[[str], str]) -> AfterValidator:
     """The empty text stands for "not given". (A union with Literal[""] would report both of its halves.)"""
     return AfterValidator(lambda value: check(value) if value else value)

@@ -6,16 +6,18 @@ import ipaddress
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 import pybots
 from pybots.config import flavours as flavour_data
 from pybots.config import limits as limit_data
 from pybots.config.checks import (
     AbsPath,
+    AsOfOrNone,
     Branch,
     FarmAddress,
     GitAddress,
@@ -29,6 +31,7 @@ from pybots.config.checks import (
     SecretOrNone,
     Title,
     WebAddressOrNone,
+    date_text,
     near,
 )
 from pybots.config.closed import Built, Closed, Several, build, key_text
@@ -36,6 +39,7 @@ from pybots.config.errors import ConfigErrors, Problem, in_order, refuse, shown
 from pybots.config.flavours import FlavourTable
 from pybots.config.limits import LimitTable
 from pybots.config.toml import Document, read
+from pybots.core.audiences import When
 from pybots.core.model import Flavour, Project
 from pybots_worker import contract
 
@@ -76,14 +80,40 @@ class Smtp(Closed):
     password_secret: SecretOrNone = ""
 
 
+PerDay = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class CapsTable(Closed):
+    """`[mail.caps]`: letters a day at most, for each reader of a kind."""
+
+    list: PerDay = 24
+    project: PerDay = 8
+    owner: PerDay = 4
+    admin: PerDay = 24
+
+
 class Mail(Closed):
-    """`[mail]`: from whom, to whom, by which way."""
+    """`[mail]`: from whom, to whom, by which way, and who wants it when."""
 
     transport: Literal["maildir", "smtp"] = "maildir"
     sender: MailAddress = "pybots@localhost"
     list: MailAddress = "pybots@localhost"
+    list_when: When = "now"
     admin: MailAddress = "root@localhost"
+    admin_when: When = "now"
+    weekly: bool = True
+    unsubscribe: WebAddressOrNone = ""
+    missing_minutes: Annotated[float, Field(ge=1, le=100_000)] = 60.0
+    caps: CapsTable = CapsTable()
     smtp: Smtp = Smtp()
+
+
+class Gardeners(Closed):
+    """`[gardeners]`: whose turn it is to look after untriaged breakages. Turns of `days` days begin at `start`."""
+
+    rota: Several[Title] = ()
+    start: Annotated[AsOfOrNone, BeforeValidator(date_text)] = "2026-01-05"
+    days: Annotated[int, Field(ge=1, le=366)] = 7
 
 
 class Index(Closed):
@@ -115,6 +145,7 @@ class FarmConfig(Closed):
     web: Web = Web()
     buildbot: Buildbot = Buildbot()
     mail: Mail = Mail()
+    gardeners: Gardeners = Gardeners()
     index: Index = Index()
     caps: dict[contract.Phase, LimitTable] = Field(default_factory=dict, alias="limits")
     store: StoreTable = StoreTable()
@@ -196,6 +227,7 @@ def _across(built: Built[FarmConfig], document: Document, root: Path) -> Iterato
         *_lists(config),
         *_ports(config),
         *_smtp(config.mail),
+        *_gardeners(config.gardeners),
     ):
         if built.trusts(*place):
             yield Problem(document.file, key_text(place), message, mend, document.line(place))
@@ -254,6 +286,14 @@ def _smtp(mail: Mail) -> Iterator[Found]:
     if smtp.username and smtp.security == "none" and not _is_loopback(smtp.host):
         mend = 'set it to "starttls" or "tls"'
         yield ("mail", "smtp", "security"), "would send the password in the clear", mend
+
+
+def _gardeners(gardeners: Gardeners) -> Iterator[Found]:
+    try:
+        datetime.fromisoformat(gardeners.start or "2026-01-05")
+    except ValueError:
+        mend = "write a day that there is"
+        yield ("gardeners", "start"), f"{shown(gardeners.start)} is in no calendar", mend
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from pydantic import BeforeValidator, Field
@@ -30,6 +30,7 @@ from pybots.config.checks import (
     VersionOrNewest,
     WebAddressOrNone,
     Word,
+    date_text,
 )
 from pybots.config.checks import name as check_name
 from pybots.config.closed import Built, Closed, Several, build, key_text
@@ -74,7 +75,7 @@ class InstallTable(Closed):
     editable: bool = False
     build_isolation: bool = True
     commands: Several[Several[Word]] = ()
-    as_of: Annotated[AsOfOrNone, BeforeValidator(lambda value: _date_text(value))] = ""
+    as_of: Annotated[AsOfOrNone, BeforeValidator(date_text)] = ""
 
 
 class TestTable(Closed):
@@ -84,7 +85,7 @@ class TestTable(Closed):
     args: Several[Word] = ()
     directory: RelPath = "."
     results: PathOrNone = ""
-    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    retries: Annotated[int, Field(ge=0, le=5)] = 2
 
 
 class ProjectFile(Closed):
@@ -97,6 +98,8 @@ class ProjectFile(Closed):
     tracker: WebAddressOrNone = ""
     starter: bool = False
     notify: Several[MailAddress] = ()
+    notify_daily: Several[MailAddress] = ()
+    notify_personal: Several[MailAddress] = ()
     wants: Several[Fact] = ()
     network: contract.Network = "install"
     timeout_minutes: Annotated[float, Field(gt=0, le=1440)] = 30.0
@@ -108,11 +111,6 @@ class ProjectFile(Closed):
     install: InstallTable = InstallTable()
     test: TestTable
     env: dict[Variable, Value] = Field(default_factory=dict)
-
-
-def _date_text(value: Any) -> Any:
-    """TOML has dates: `as_of = 2025-01-31` is as good as the text."""
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 @dataclass(frozen=True)
@@ -203,6 +201,7 @@ def _across(built: Built[ProjectFile], document: Document) -> Iterator[Problem]:
         *_sources(file.source),
         *_runner(file.test),
         *_install(file.install),
+        *_readers(file),
     ):
         if built.trusts(*place):
             yield Problem(document.file, key_text(place), message, mend, document.line(place))
@@ -230,6 +229,16 @@ def _install(install: InstallTable) -> Iterator[Found]:
     for index, command in enumerate(install.commands):
         if not command:
             yield ("install", "commands", index), "is empty", "remove it"
+
+
+def _readers(file: ProjectFile) -> Iterator[Found]:
+    """An address makes one choice."""
+    taken: set[str] = set()
+    for key in ("notify", "notify_daily", "notify_personal"):
+        for index, address in enumerate(getattr(file, key)):
+            if address in taken:
+                yield (key, index), f"{shown(address)} is there twice", "remove one"
+            taken.add(address)
 
 
 def _project(name: str, file: ProjectFile) -> Project:

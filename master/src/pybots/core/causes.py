@@ -26,6 +26,12 @@ _TOOL = re.compile(r"^(?!make\b)[\w./+-]+: \S.*$")
 _PACKAGE = re.compile(
     r"Failed to (?:download and )?(?:build|prepare|install|fetch):? `?([A-Za-z0-9][\w.-]*(?: ?==? ?[\w.!+-]+)?)"
 )
+_UNRESOLVED = re.compile(
+    r"Because (?:there (?:is|are) no versions? of |only |all versions of "
+    r"|the current Python version \([^)]*\) does not satisfy \S+ and )?([A-Za-z0-9][\w.-]*)"
+)
+_NO_PACKAGES: Final = frozenset({"you", "your", "the", "there", "we", "a"})
+"""A project that contradicts itself names no other package."""
 _OUTER: Final = frozenset(
     {"CalledProcessError", "CompileError", "LinkError", "SubprocessError", "BackendUnavailable"}
 )
@@ -40,9 +46,13 @@ class Cause:
     how: How
     text: str
     package: str = ""
+    local: bool = False
+    """Whether the package is a folder of the job's: the project under test itself."""
 
     def __str__(self) -> str:
-        return f"{self.package} does not build: {self.text}" if self.package else self.text
+        if self.package and self.how != "resolver":
+            return f"{self.package} does not build: {self.text}"
+        return self.text
 
 
 def cause(log: str) -> Cause | None:
@@ -51,7 +61,8 @@ def cause(log: str) -> Cause | None:
     found = _compiler(lines) or _exception(lines) or _resolver(lines) or _make(lines)
     if found is None:
         return None
-    return Cause(how=found[0], text=found[1], package=_package(lines))
+    package, local = _package(lines)
+    return Cause(how=found[0], text=found[1], package=package, local=local)
 
 
 def _compiler(lines: list[str]) -> tuple[How, str] | None:
@@ -87,8 +98,11 @@ def _make(lines: list[str]) -> tuple[How, str] | None:
     return None
 
 
-def _package(lines: list[str]) -> str:
+def _package(lines: list[str]) -> tuple[str, bool]:
     for line in lines:
         if match := _PACKAGE.search(line):
-            return match[1].replace(" ", "")
-    return ""
+            return match[1].replace(" ", ""), " @ file:" in line
+    for line in lines:
+        if (match := _UNRESOLVED.search(line)) and match[1] not in _NO_PACKAGES:
+            return match[1], False
+    return "", False

@@ -25,6 +25,15 @@ AttemptState = Literal["dispatched", "running", "recorded", "lost", "refused"]
 InterpreterState = Literal["wanted", "published", "failed"]
 LaneState = Literal["active", "no_worker", "refused", "retired"]
 
+BreakageState = Literal["suspected", "open", "fixed", "dismissed"]
+"""suspected: a control run is awaited. open: confirmed. dismissed: the control was red too. fixed: passes again."""
+STANDING: Final[frozenset[str]] = frozenset({"suspected", "open"})
+"""Breakages that count as red now, on pages and when the same failure is seen again."""
+Control = Literal["", "wanted", "green", "red", "none"]
+"""What the control run of a breakage came to. "none": there was nothing to control with; "": none is needed."""
+Axis = Literal["", "dependency", "environment", "flaky"]
+"""What a breakage is blamed on, as far as it is known."""
+
 CONCLUSIVE: Final[frozenset[str]] = frozenset(
     {"passed", "fixed", "new_failure", "still_failing", "flaky"}
 )
@@ -88,6 +97,8 @@ class Project:
     wants: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    notify_daily: tuple[str, ...] = ()
+    notify_personal: tuple[str, ...] = ()
     homepage: str = ""
     tracker: str = ""
     starter: bool = False

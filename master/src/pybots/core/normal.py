@@ -52,6 +52,8 @@ _SHAPES: Final = (
     (re.compile(r"\b(Thread|Task|Process|ForkPoolWorker|SpawnPoolWorker|ThreadPoolExecutor|Dummy|gw)-?\d+(?:_\d+)?"), r"\1-N"),
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{12,}\b"), "HEX"),
     (re.compile(r"(?<![\w.])\d+\.\d{3,}(?:e[+-]?\d+)?\b"), "FLOAT"),
+    # unittest shortens what it compares, in the middle of addresses too: `<obj[21 chars]a07e330>`.
+    (re.compile(r"<?\[\d+ chars\][^\s,\]>)]*"), "[CHARS]"),
     (re.compile(r"(?<![\w.])\d{4,}(?!\w)"), "N"),
     (re.compile(r"\.cpython-\d+[a-z]*(?:-[\w-]+)?(?=\.)"), ""),
     (re.compile(r"\bpython3\.\d+t?\b"), "python3"),
@@ -114,3 +116,9 @@ def _sorted_braces(text: str) -> str:
 
 def _sort(match: re.Match[str]) -> str:
     return "⟨" + ", ".join(sorted(part.strip() for part in match[1].split(","))) + "⟩"
+
+
+def plain(name: str) -> str:
+    """A distribution's name in the index's normal form, without version or extras: `Foo_Bar[x]==1` is `foo-bar`."""
+    bare = re.match(r"[A-Za-z0-9._-]*", name.strip())
+    return re.sub(r"[-_.]+", "-", bare[0] if bare else "").strip("-").lower()

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pybots.core.blame import Owners, blamed
 from pybots.core.faults import farm_fault, no_source, phase_failure
 from pybots.core.model import Counts, FailureKind
 from pybots.core.normal import stable_id
@@ -50,6 +51,9 @@ _PARTIAL: Final[State] = ("partial", None)
 _NEVER: Final[State] = ("not_run", None)
 
 _NEVER_EXPLAINED: Final = frozenset({"crashed", "timed_out"})
+_FAILED_AGAIN: Final = BAD_OUTCOMES - {"not_run"}
+_TESTS_FAILED: Final = 1
+"""What pytest, unittest, trial and django exit with when a test failed."""
 _NOTHING_RAN_CODES: Final = frozenset({None, 0, 5})
 """5: what pytest and (since 3.12) unittest say when there were no tests."""
 
@@ -90,6 +94,10 @@ class Bad:
     kind: FailureKind
     signature: str
     failure: Failure
+    retries: int = 0
+    """How many retries failed as well."""
+    dependency: str = ""
+    """The distribution to blame as far as the failure itself says (see core/blame.py); "": none."""
 
     @classmethod
     def of_farm(cls, reason: str) -> Bad:
@@ -119,6 +127,18 @@ class Observed:
         """How many tests were really run."""
         return self.counts.total - self.counts.skipped - self.counts.not_run
 
+    def without(self, excused: Collection[Bad]) -> Observed:
+        """The same with these failures taken for flaky ones: no evidence either way."""
+        if not excused:
+            return self
+        events = {bad.id: bad.outcome for bad in excused}
+        return replace(
+            self,
+            states={**self.states, **dict.fromkeys(events, (FLAKY, None))},
+            bad={name: bad for name, bad in self.bad.items() if name not in events},
+            flaky={**self.flaky, **events},
+        )
+
     def digest(self) -> str:
         """Equal for two reports exactly when they say the same about every id."""
         lines = sorted(
@@ -127,11 +147,15 @@ class Observed:
         return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
 
 
-def observe(report: Report, project: str) -> Observed:
-    """The normal form of a project's report."""
+def observe(
+    report: Report, project: str, *, runner: str = "", names: Iterable[str] = ()
+) -> Observed:
+    """The normal form of a project's report.
+
+    `runner` tells which exit statuses are usual ("": a test runner's), `names` are further names the project goes by."""
     fault, gone = farm_fault(report), no_source(report)
     phases = {result.phase: result for result in report.phases}
-    sheet = _Sheet(project)
+    sheet = _Sheet(project, runner, Owners.of((project, *names), report.lock))
     counts = Counts()
     if not fault and not gone:
         sheet.install(report, phases["install"])
@@ -167,17 +191,24 @@ def is_test(name: str) -> bool:
 class _Sheet:
     """What is being gathered about one report."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, runner: str, owners: Owners) -> None:
         self.project = project
+        self.runner = runner
+        self.owners = owners
         self.states: dict[str, State] = {}
         self.bad: dict[str, Bad] = {}
         self.flaky: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
 
-    def mark(self, name: str, outcome: str, kind: FailureKind, failure: Failure) -> None:
+    def mark(
+        self, name: str, outcome: str, kind: FailureKind, failure: Failure, *, retries: int = 0
+    ) -> None:
         sig = signature(kind, failure, project=self.project, where=name)
         self.states[name] = (outcome, sig)
-        self.bad[name] = Bad(id=name, outcome=outcome, kind=kind, signature=sig, failure=failure)
+        self.bad[name] = Bad(
+            id=name, outcome=outcome, kind=kind, signature=sig, failure=failure, retries=retries,
+            dependency=blamed(kind, failure, self.owners),
+        )  # fmt: skip
 
     def install(self, report: Report, phase: PhaseResult) -> None:
         if not phase.ok:
@@ -203,13 +234,16 @@ class _Sheet:
             self.states[name] = (outcome, None)
             if test.reason and outcome == "skipped":
                 self.reasons[name] = test.reason
-        elif "passed" in test.retried and outcome not in _NEVER_EXPLAINED:
+        elif test.retried[-1:] == ("passed",) and outcome not in _NEVER_EXPLAINED:
+            # The last word counts: the kit retries alone first, then in order, lest what fails after others only
+            # is taken for chance.
             self.states[name] = (FLAKY, None)
             self.flaky[name] = outcome
             return FLAKY
         else:
             failure = test.failure or Failure(message=test.reason)
-            self.mark(name, outcome, _kind(name, outcome, failure), failure)
+            again = sum(word in _FAILED_AGAIN for word in test.retried)
+            self.mark(name, outcome, _kind(name, outcome, failure), failure, retries=again)
         return outcome
 
     def _suite(self, phase: PhaseResult, counts: Counts) -> None:
@@ -228,10 +262,16 @@ class _Sheet:
             self._nothing_ran(phase, counts)
         elif counts.not_run and kinds:
             self.states[TESTS] = _PARTIAL
-        elif phase.exit_code and not kinds and not self.flaky:
+        elif phase.exit_code and (not (kinds or self.flaky) or self._unusual(phase)):
             self.mark(TESTS, "failed", "test", phase_failure(phase))
         else:
             self.states[TESTS] = _PASSED
+
+    def _unusual(self, phase: PhaseResult) -> bool:
+        """An exit status that no failing test explains, flaky or not: an internal error of the runner, say.
+
+        What a command of the project's own exits with when a test fails is its own affair."""
+        return self.runner != "command" and phase.exit_code != _TESTS_FAILED
 
     def _nothing_ran(self, phase: PhaseResult, counts: Counts) -> None:
         """The runner ended as if all were well, or without a word on any test."""

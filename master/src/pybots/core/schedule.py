@@ -1,7 +1,7 @@
 """What runs next, on which worker and slot. Pure: the ledger's wanted runs and the free slots in, assignments out.
 
-The order: interpreters that a lane waits for now, then runs of lanes, then interpreters wanted later. A lane runs one
-routine run at a time: its baseline (oldest) first, afterwards the newest commit whose interpreter is built. Between lanes
+The order: controls (somebody waits for the answer, and their interpreters are there), interpreters that a lane waits
+for now, then runs of lanes, then interpreters wanted later. A lane runs one routine run at a time, and controls beside it: its baseline (oldest) first, afterwards the newest commit whose interpreter is built. Between lanes
 the one that has waited longest comes first, so that no project starves.
 """
 
@@ -33,6 +33,9 @@ class Wanted:
     lane_has_head: bool = False
     lane_busy: bool = False
     avoid: frozenset[str] = frozenset()
+    routine: bool = True
+    prefer: frozenset[str] = frozenset()
+    """Workers it goes to if they are free: a control asks about the very machine that saw the failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +66,14 @@ def assign(wanted: Sequence[Wanted], slots: Sequence[Slot]) -> list[Assignment]:
 
 def order(wanted: Sequence[Wanted]) -> list[Wanted]:
     """The runs that could start if there were slots enough, the most wanted first."""
-    following = next_of_lanes(run for run in wanted if run.lane is not None)
+    controls = [run for run in wanted if run.lane is not None and not run.routine and run.ready]
+    following = next_of_lanes(run for run in wanted if run.lane is not None and run.routine)
     waiting = Counter(run.interpreter for run in following if not run.ready)
     builds = [run for run in wanted if run.lane is None]
     urgent = [run for run in builds if waiting[run.interpreter]]
     later = [run for run in builds if not waiting[run.interpreter]]
     return [
+        *sorted(controls, key=lambda run: (run.created, run.run)),
         *sorted(urgent, key=lambda run: (-waiting[run.interpreter], run.position, run.run)),
         *sorted(
             (run for run in following if run.ready),
@@ -117,7 +122,8 @@ def coalesced(
 def _place(run: Wanted, free: Sequence[Slot]) -> Slot | None:
     fitting = [slot for slot in free if fits(run, slot.worker)]
     fresh = [slot for slot in fitting if slot.worker.name not in run.avoid]
-    return next(iter(fresh or fitting), None)
+    known = [slot for slot in fresh if slot.worker.name in run.prefer]
+    return next(iter(known or fresh or fitting), None)
 
 
 def fits(run: Wanted, worker: Worker) -> bool:

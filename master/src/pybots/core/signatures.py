@@ -14,7 +14,7 @@ from typing import Final
 from pybots.core.causes import cause
 from pybots.core.frames import SOURCE, Frame, frames, top
 from pybots.core.model import FailureKind
-from pybots.core.normal import shape
+from pybots.core.normal import plain, shape
 from pybots_worker.contract import Failure
 
 VAGUE: Final = frozenset(
@@ -47,6 +47,13 @@ def _parts(kind: FailureKind, failure: Failure, project: str, where: str) -> lis
         if why.how == "compiler":
             return [kind, why.how, shape(why.text)]
         name, message = why.how, why.text
+        if why.package and not why.local and plain(why.package) != plain(project):
+            return [
+                kind,
+                name,
+                shape(message),
+                plain(why.package),
+            ]  # a dependency's: whoever wants it
     found = top(frames(failure.detail))
     parts = [kind, name, shape(message), *(_frame(frame, n) for n, frame in enumerate(found))]
     return parts + _context(kind, name, message, found, project, where)
@@ -61,9 +68,16 @@ def _context(
     kind: FailureKind, name: str, message: str, found: list[Frame], project: str, where: str
 ) -> list[str]:
     """What must be added because the evidence alone doesn't tell two failures apart."""
+    bare = name.rsplit(".", 1)[-1]
+    if (
+        found
+        and found[-1].owner != SOURCE
+        and bare in VAGUE
+        and plain(found[-1].owner) != plain(project)
+    ):
+        return [project, where]  # a helper's assertion: every caller of it would look the same
     if found:
         return [project] if found[-1].owner == SOURCE else []
-    bare = name.rsplit(".", 1)[-1]
     if kind in ("install", "interpreter") and message:
         return [project]
     return [project, where] if bare in VAGUE or not message else [project]

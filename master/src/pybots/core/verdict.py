@@ -10,9 +10,12 @@ Rules, in the order they are asked:
    test that fails with another signature than before. A signature the test has shown before in the same red period
    is not news (messages that vary would otherwise make news of every run).
 4. Something bad, but nothing new: `still_failing`. Was bad, nothing is bad now: `fixed`.
-5. Nothing bad, but something passed only when retried: `flaky`. Else `passed`.
+5. All of 3 (or of 4, when there is nothing new) is explained by something else, a control that was red too or a
+   dependency that is red on the same interpreter: `blocked` instead.
+6. Nothing bad, but something passed only when retried, or its learned rate explains that it did not: `flaky`; a rate that
+   has risen is news beside the verdict. Else `passed`.
 
-`blocked` is reserved for the control run and dependencies (it needs another run's answer). Green but hollow is red: see `hollow`.
+Green but hollow is red: see `hollow`. What a control makes of a `new_failure` afterwards: see `control`.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pybots.core import hollow, words
+from pybots.core import flaky, hollow, words
 from pybots.core.model import RED, FailureKind, Verdict
-from pybots.core.outcomes import Bad, Observed, State
+from pybots.core.outcomes import Bad, Observed, State, is_test
+from pybots.core.signatures import named
+from pybots_worker.contract import Failure
 
 SEVERITY: Final[tuple[FailureKind, ...]] = (
     "interpreter", "install", "collection", "crash", "timeout", "memory", "hollow", "test",
@@ -37,6 +42,9 @@ class LaneHistory:
 
     `compared`: there is a head to compare with. `complete`: some run of the lane reached the end of its suite.
     `revision`: the project revision of the head. `seen`: signatures that ids, bad now, have shown in this red period.
+    `blocked`: signatures of failures that something else is to blame for, and what: their control was red as well.
+    `red_dependencies`: registered projects that are red on the same interpreter, by their names as distributions.
+    `flaky`: the past of tests that were flaky before in this lane, or are now.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
@@ -44,11 +52,16 @@ class LaneHistory:
     complete: bool = False
     revision: str | None = None
     seen: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    red_dependencies: frozenset[str] = frozenset()
+    flaky: Mapping[str, flaky.Past] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The verdict, and why. `changes` are the states to write into the lane's history (None: the id is gone)."""
+    """The verdict, and why. `changes` are the states to write into the lane's history (None: the id is gone).
+
+    `flaky` passed when retried; `excused` did not, but their learned rates explain it; `risen`: rates that are news."""
 
     verdict: Verdict
     kind: FailureKind | None = None
@@ -56,6 +69,8 @@ class Decision:
     still: tuple[Bad, ...] = ()
     fixed: tuple[str, ...] = ()
     flaky: tuple[str, ...] = ()
+    excused: tuple[Bad, ...] = ()
+    risen: tuple[Bad, ...] = ()
     changes: Mapping[str, State | None] = field(default_factory=dict)
     summary: str = ""
 
@@ -73,6 +88,9 @@ def decide(
         return Decision(verdict="infra", summary=observed.farm_fault)
     if observed.no_source:
         return Decision(verdict="unknown", summary=observed.no_source)
+    excused = tuple(found for found in observed.bad.values() if _is_excused(history, found))
+    observed = observed.without(excused)
+    risen = _risen(history, observed, project)
     states, bad, gone = hollow.completed(
         history.states, observed, project=project, same=revision == history.revision
     )
@@ -83,7 +101,7 @@ def decide(
         name for name, before in history.states.items()
         if before[1] and name in states and not states[name][1]
     ]  # fmt: skip
-    verdict = _verdict(new, still, fixed, observed.flaky)
+    verdict = _verdict(history, new, still, fixed, observed.flaky)
     return Decision(
         verdict=verdict,
         kind=_kind(new or still),
@@ -91,8 +109,11 @@ def decide(
         still=tuple(still),
         fixed=tuple(fixed),
         flaky=tuple(observed.flaky),
+        excused=excused,
+        risen=risen,
         changes=_changes(history.states, states, gone),
-        summary=_words(verdict, history, new, still, fixed, observed),
+        summary=_words(verdict, history, new, still, fixed, observed)
+        + (f"; {risen[0].id}: {risen[0].failure.message}" if risen else ""),
     )
 
 
@@ -106,6 +127,8 @@ def _words(
 ) -> str:
     if verdict == "new_failure":
         return words.new_words(new, still)
+    if verdict == "blocked":
+        return words.blocked_words(words.red_words(new or still), _blamed(history, new or still))
     if verdict == "still_failing":
         return words.still_words(still) if history.compared else words.baseline_words(still)
     return words.fixed_words(fixed) if verdict == "fixed" else words.passed_words(observed.counts)
@@ -124,9 +147,50 @@ def _is_new(history: LaneHistory, found: Bad) -> bool:
     )
 
 
+def _is_excused(history: LaneHistory, found: Bad) -> bool:
+    """A flaky test that failed in its retries as well, by chance. What was bad before is not asked; nor is a crash."""
+    before = history.states.get(found.id)
+    past = history.flaky.get(found.id)
+    if past is None or found.kind != "test" or not is_test(found.id) or (before and before[1]):
+        return False
+    return flaky.excused(past, found.retries)
+
+
+def _risen(history: LaneHistory, observed: Observed, project: str) -> tuple[Bad, ...]:
+    """Tests whose flaky rate is higher than it was, with the words that say so."""
+    found = []
+    for name, outcome in observed.flaky.items():
+        rise = flaky.risen(history.flaky[name]) if name in history.flaky else None
+        if rise:
+            sig = named("test", "flaky", project, name)
+            said = Failure(message=str(rise))
+            found.append(Bad(id=name, outcome=outcome, kind="test", signature=sig, failure=said))
+    return tuple(found)
+
+
+def _blamed(history: LaneHistory, found: Iterable[Bad]) -> list[str]:
+    """What the failures are blamed on that something else explains."""
+    said = (history.blocked.get(bad.signature) or bad.dependency for bad in found)
+    return sorted({word for word in said if word})
+
+
+def _is_blocked(history: LaneHistory, found: Collection[Bad]) -> bool:
+    """Whether something else explains all of it: a red control, or a dependency that is red itself."""
+    return bool(found) and all(
+        bad.signature in history.blocked or bad.dependency in history.red_dependencies
+        for bad in found
+    )
+
+
 def _verdict(
-    new: Collection[Bad], still: Collection[Bad], fixed: Collection[str], flaky: Collection[str]
+    history: LaneHistory,
+    new: Collection[Bad],
+    still: Collection[Bad],
+    fixed: Collection[str],
+    flaky: Collection[str],
 ) -> Verdict:
+    if _is_blocked(history, new or still):
+        return "blocked"
     if new:
         return "new_failure"
     if still:
@@ -150,11 +214,9 @@ def _changes(
     return changed | dict.fromkeys(gone)
 
 
-def repeated(verdict: str | None, *, flaky: bool) -> Verdict:
-    """The verdict of a run that found exactly what the lane's head, with `verdict`, found."""
-    if verdict in RED:
-        return "still_failing"
-    return "flaky" if flaky else "passed"
+def repeated(verdict: str | None) -> Verdict:
+    """The verdict of a run without flaky events that found exactly what the lane's head, with `verdict`, found."""
+    return "still_failing" if verdict in RED else "passed"
 
 
 def repeated_words(summary: str) -> str:

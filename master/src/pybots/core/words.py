@@ -73,6 +73,13 @@ def fixed_words(fixed: Sequence[str]) -> str:
     return "fixed: the suite runs to its end again"
 
 
+def blocked_words(summary: str, why: Sequence[str]) -> str:
+    """A red run whose control is red too, or whose dependency is. `why`: names of dependencies, or `environment`."""
+    blamed = ", ".join(one_line(name, 60) for name in why[:3]) or "environment"
+    said = summary.partition(": ")[2] if summary.startswith(("new: ", "still: ")) else summary
+    return one_line(f"blocked: {blamed}: {said}", MAX_SUMMARY)
+
+
 def passed_words(counts: Counts) -> str:
     parts = [f"{counts.passed:,} passed"]
     parts += [f"{counts.skipped:,} skipped"] if counts.skipped else []

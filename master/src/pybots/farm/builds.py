@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
-from pybots.core import alerts, words
+from pybots.core import words
+from pybots.core.control import Judgement
 from pybots.core.faults import FARM_FAULTS, phase_failure
 from pybots.core.outcomes import Bad
 from pybots.core.signatures import signature
 from pybots.core.verdict import Decision, decide_build
-from pybots.farm import artifacts, letters
+from pybots.farm import alarms, artifacts, letters
 from pybots.farm.home import Farm
 from pybots.farm.losses import release_waiting
 from pybots.ledger import breakages, schema
@@ -110,10 +111,10 @@ def record(
         return decision
     if prepared.failed:
         release_waiting(connection, row.id, decision.summary.partition(": ")[2], now)
-        _failed(farm, connection, run, near, where, column, decision)
+        _failed(farm, connection, run, near, where, column, decision, now)
     elif not near.published_newer:
         fixed = breakages.close_column(connection, where, column)
-        letters.post_build(farm, connection, run, decision, [], fixed, first_ever=False)
+        letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
     return decision
 
 
@@ -143,20 +144,27 @@ def _failed(
     where: breakages.Where,
     column: str,
     decision: Decision,
+    now: float,
 ) -> None:
     """Letters and breakage of a build that failed. News only if nothing newer of its kind was published since."""
     touched = []
     if decision.new and not near.published_newer:
-        thread = letters.message_id(farm, alerts.thread_key(run.id))
         failing = breakages.Failing(
             signature=decision.new[0].signature,
             kind="interpreter",
             title=words.breakage_title(decision.new),
             ids=[column],
         )
-        touched.append(breakages.record(connection, where, failing, thread=thread))
-    first_ever = near.older is None and not near.published_ever
-    letters.post_build(farm, connection, run, decision, touched, [], first_ever=first_ever)
+        one = breakages.record(connection, where, failing, thread="")
+        if one.asks:  # no control: that the older one was built is the proof
+            breakages.settle(connection, one.breakage, Judgement(control="none", state="open"), now)
+        touched.append(one)
+    bad = decision.new or decision.still
+    if near.older is None and not near.published_ever:
+        alarms.first_build(farm, connection, run.id, bad, now)
+    letters.news(
+        farm, connection, now, breakages=[one.breakage for one in touched], run=run, bad=bad
+    )
 
 
 def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) -> None:
@@ -175,9 +183,7 @@ def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) 
         at=now,
     )
     fixed = breakages.close_column(connection, where, f"{row.flavour}.{row.platform}")
-    if fixed:
-        decision = Decision(verdict="fixed")
-        letters.post_build(farm, connection, run, decision, [], fixed, first_ever=False)
+    letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
 
 
 def _neighbours(connection: Connection, row: Row[Any], position: int) -> Neighbours:

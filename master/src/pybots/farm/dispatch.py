@@ -17,8 +17,8 @@ from pybots.core.model import Worker
 from pybots.core.schedule import Slot as CoreSlot
 from pybots.core.schedule import Wanted, assign
 from pybots.farm.home import Farm
-from pybots.farm.jobs import JobMaker, prepare_source
-from pybots.farm.losses import lose
+from pybots.farm.jobs import JobError, JobMaker, prepare_source
+from pybots.farm.losses import lose, refuse
 from pybots.farm.workers import approved
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, announce, inserted_id
@@ -94,7 +94,9 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
     busy = set(
         connection.scalars(
             select(runs.c.lane_id).where(
-                runs.c.state.in_(("dispatched", "running")), runs.c.lane_id.is_not(None)
+                runs.c.state.in_(("dispatched", "running")),
+                runs.c.lane_id.is_not(None),
+                runs.c.purpose == "routine",
             )
         )
     )
@@ -139,9 +141,24 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
             lane_has_head=row.head_run is not None,
             lane_busy=row.lane_id in busy,
             avoid=frozenset(worker for run, worker in lost if run == row.id),
+            routine=row.purpose == "routine",
+            prefer=_saw(connection, row.subject),
         )
         for row in rows
     ]
+
+
+def _saw(connection: Connection, subject: int | None) -> frozenset[str]:
+    """The worker that recorded the run which a control answers for."""
+    if subject is None:
+        return frozenset()
+    return frozenset(
+        connection.scalars(
+            select(attempts.c.worker).where(
+                attempts.c.run_id == subject, attempts.c.state == "recorded"
+            )
+        )
+    )
 
 
 def _wants(farm: Farm, project: str | None) -> frozenset[str]:
@@ -202,7 +219,8 @@ def _run(connection: Connection, run: int) -> Record:
 
 
 def start_attempt(farm: Farm, attempt_id: int, build_url: str) -> Job | None:
-    """The Job of an attempt whose build has begun; None when the attempt has ended already (a requeued build).
+    """The Job of an attempt whose build has begun; None when the attempt has ended already (a requeued build), or ends
+    here and now because no job can be made of its run any more: that is `unknown`, and trying again would not help.
 
     Raises git.GitError or store.StoreError when the farm itself can't provide the source; the caller gives the
     attempt up with that reason."""
@@ -212,8 +230,13 @@ def start_attempt(farm: Farm, attempt_id: int, build_url: str) -> Job | None:
             return None
         run = _run(connection, attempt.run_id)
     source = prepare_source(farm, run.sha, run.content_key) if run.kind == "interpreter" else None
-    job = JobMaker(farm, run, attempt).make(source)
     now = farm.clock()
+    try:
+        job = JobMaker(farm, run, attempt).make(source)
+    except JobError as error:
+        with farm.ledger.write() as connection:
+            refuse(farm, connection, attempt_id, str(error), now)
+        return None
     with farm.ledger.write() as connection:
         changed = connection.execute(
             update(attempts)

@@ -10,11 +10,12 @@ import zstandard
 from sqlalchemy import select
 
 from pybots.core.model import Project
+from pybots.core.normal import plain
 from pybots.farm import git, tokens
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, set_note
-from pybots.store import Stored
+from pybots.store import Stored, StoreError
 from pybots_worker import contract
 
 MAX_SOURCE_BYTES: Final = 1 << 30
@@ -91,7 +92,7 @@ class JobMaker:
 
     def _project(self) -> contract.ProjectWork:
         project = self._registered()
-        revision = msgspec.convert(self.run.revision, contract.SdistSource | contract.GitSource)
+        revision = self._source()
         if isinstance(revision, contract.SdistSource):
             blob = self._blob(
                 revision.blob.sha256, revision.blob.size, contract.PROJECT_PHASES, project
@@ -108,12 +109,38 @@ class JobMaker:
                 blob=self._blob(self.run.blob, self.run.size, contract.PROJECT_PHASES, project),
             ),
             source=revision,
-            install=project.install,
-            test=project.test,
+            install=self._installed(project),
+            test=self._tested(project),
             env=project.env,
             network=project.network,
             modules=project.modules,
         )
+
+    def _installed(self, project: Project) -> contract.Install:
+        """How it is installed; a control pins what the good run had, but not the project itself: it is built anew."""
+        if self.run.good_run is None:
+            return project.install
+        own = {plain(project.name), plain(getattr(self._source(), "name", ""))}
+        lock = tuple(pin for pin in self._lock() if plain(pin.name) not in own)
+        return msgspec.structs.replace(project.install, lock=lock)
+
+    def _source(self) -> contract.SdistSource | contract.GitSource:
+        return msgspec.convert(self.run.revision, contract.SdistSource | contract.GitSource)
+
+    def _lock(self) -> tuple[contract.Locked, ...]:
+        """What the good run had installed. Raises JobError when its report is not to be had any more."""
+        with self.farm.ledger.read() as connection:
+            blob = connection.scalar(
+                select(schema.runs.c.report).where(schema.runs.c.id == self.run.good_run)
+            )
+        try:
+            return contract.decode_report(self.farm.store.read(str(blob))).lock
+        except (StoreError, OSError, contract.ContractError) as error:
+            raise JobError(f"the report of run {self.run.good_run} is gone: {error}") from error
+
+    def _tested(self, project: Project) -> contract.Test:
+        only = tuple(self.run.only or ())
+        return msgspec.structs.replace(project.test, only=only) if only else project.test
 
     def _registered(self) -> Project:
         try:

@@ -7,23 +7,26 @@ narrow the range of a breakage. Retries, controls and probes leave the lane alon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from pybots.core import alerts, words
-from pybots.core.model import CONCLUSIVE
-from pybots.core.outcomes import COMPLETE, INSTALL, TESTS, Bad, Observed, State, observe
+from pybots.core import words
+from pybots.core.control import Judgement
+from pybots.core.flaky import calm
+from pybots.core.normal import one_line
+from pybots.core.outcomes import Bad, Observed, observe
 from pybots.core.verdict import SEVERITY, Decision, LaneHistory, decide, repeated, repeated_words
-from pybots.farm import builds, letters
+from pybots.farm import builds, controls, histories, letters
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
 from pybots_worker.contract import Report
 
 runs, lanes = schema.runs, schema.lanes
 
+RISEN = Judgement(control="none", state="open", axis="flaky")
 MAX_BREAKAGES = 20
 """A run with more new signatures than this has the rest counted with its largest breakage."""
 
@@ -43,10 +46,18 @@ class Prepared:
 def prepare(farm: Farm, run: int, report: Report) -> Prepared:
     """Signatures and digest of the report. Reads the ledger, writes nothing."""
     with farm.ledger.read() as connection:
-        project = connection.scalar(
-            select(lanes.c.project).join(runs, runs.c.lane_id == lanes.c.id).where(runs.c.id == run)
-        )
-    observed = observe(report, str(project))
+        row = connection.execute(
+            select(lanes.c.project, runs.c.revision)
+            .join(runs, runs.c.lane_id == lanes.c.id)
+            .where(runs.c.id == run)
+        ).one()
+    known = farm.projects.get(row.project)
+    observed = observe(
+        report,
+        row.project,
+        runner=known.test.runner if known else "",
+        names=[str((row.revision or {}).get("name", ""))],
+    )
     return Prepared(observed=observed, digest=observed.digest())
 
 
@@ -59,14 +70,18 @@ def record(
     connection.execute(
         update(runs).where(runs.c.id == run.id).values(counts=asdict(observed.counts))
     )
+    if run.purpose == "control":
+        return controls.answer(farm, connection, run, observed, now)
     if observed.no_source:
         return Decision(verdict="unknown", summary=observed.no_source)
     routine = run.purpose == "routine"
     newest = _is_newest(run, lane)
-    if routine and newest and prepared.digest == lane.outcome_digest:
+    # A flaky event must be looked at even if the head saw it too, and what is blocked may have become its own fault.
+    simple = not observed.flaky and lane.verdict != "blocked"
+    if routine and newest and simple and prepared.digest == lane.outcome_digest:
         decision = _same_as_head(connection, lane, observed)
     else:
-        history = _history(connection, lane, run, observed, newest=newest)
+        history = histories.history(farm, connection, lane, run, observed, newest=newest)
         decision = decide(history, observed, project=lane.project, revision=run.revision_label)
         if routine and newest:
             _write(farm, connection, lane, run, history, decision, now)
@@ -74,9 +89,14 @@ def record(
             _narrow(connection, lane, run, observed, now)
     if routine:
         place = spans.Place(lane=lane.id, run=run.id, position=run.position)
-        spans.note_flakes(connection, place, observed.flaky, now)
+        chance = {bad.id: bad.outcome for bad in decision.excused}
+        spans.note_flakes(
+            connection, place, {**observed.flaky, **chance}, now, nth=lane.counted + 1, again=chance
+        )
         if newest:
-            _move_head(connection, lane, run, decision, prepared.digest)
+            # What was excused must be decided anew next time: chance does not explain it for ever.
+            _move_head(connection, lane, run, decision, "" if chance else prepared.digest)
+            _calm(farm, connection, lane, run, decision, now)
             builds.seen_working(farm, connection, run, now)
     return decision
 
@@ -103,6 +123,7 @@ def _move_head(
             head_started=_start(run),
             verdict=decision.verdict,
             outcome_digest=digest,
+            counted=lanes.c.counted + 1,
         )
     )
 
@@ -111,40 +132,12 @@ def _same_as_head(connection: Connection, lane: Row[Any], observed: Observed) ->
     head = connection.execute(
         select(runs.c.summary, runs.c.failure_kind).where(runs.c.id == lane.head_run)
     ).one()
-    verdict = repeated(lane.verdict, flaky=bool(observed.flaky))
+    verdict = repeated(lane.verdict)
     if verdict == "still_failing":
         return Decision(
             verdict=verdict, kind=head.failure_kind, summary=repeated_words(head.summary)
         )
-    return Decision(
-        verdict=verdict, flaky=tuple(observed.flaky), summary=words.passed_words(observed.counts)
-    )
-
-
-def _history(
-    connection: Connection, lane: Row[Any], run: Row[Any], observed: Observed, *, newest: bool
-) -> LaneHistory:
-    """What the lane knew at the run's place: the open states, or for an older run the states as they were there."""
-    if newest:
-        states = spans.open_states(connection, lane.id)
-        revision = lane.head_run and connection.scalar(
-            select(runs.c.revision_label).where(runs.c.id == lane.head_run)
-        )
-    else:
-        states = spans.states_at(connection, lane.id, run.position)
-        revision = run.revision_label
-    changed = [n for n, bad in observed.bad.items() if _differs(states.get(n), bad)]
-    return LaneHistory(
-        states=states,
-        compared=bool(states),
-        complete=spans.ever(connection, lane.id, TESTS, COMPLETE) and TESTS in states,
-        revision=revision,
-        seen=spans.signatures_since_good(connection, lane.id, changed) if newest else {},
-    )
-
-
-def _differs(before: State | None, bad: Bad) -> bool:
-    return before is not None and before[1] is not None and before[1] != bad.signature
+    return Decision(verdict=verdict, summary=words.passed_words(observed.counts))
 
 
 def _write(
@@ -158,19 +151,87 @@ def _write(
 ) -> None:
     """Spans, breakages and letters of the lane's new head."""
     place = spans.Place(lane=lane.id, run=run.id, position=run.position)
-    good = _last_good(connection, lane, decision) if decision.new else None
+    good = controls.last_good(connection, lane, decision.new) if decision.new else None
     spans.write(connection, place, decision.changes)
     where = breakages.Where(
-        lane=lane.id, run=run.id, branch=run.branch, position=run.position, good=good, at=now
-    )
-    thread = letters.message_id(farm, alerts.thread_key(run.id))
-    touched = [
-        breakages.record(connection, where, failing, thread=thread)
-        for failing in _groups(decision.new)
-    ]
+        lane=lane.id, run=run.id, branch=run.branch, position=run.position, at=now,
+        good=good.position if good else None, good_run=good.id if good else None,
+    )  # fmt: skip
+    found = [(_began(connection, where, history, one.ids), one) for one in _groups(decision.new)]
+    touched = [breakages.record(connection, begun, one, thread="") for begun, one in found]
+    # One control for all: of a run that was good for each of them.
+    earlier = [begun for begun, _ in found if begun is not where]
+    if earlier:
+        good = controls.run_of(connection, min(earlier, key=lambda one: one.position).good_run)
+    controls.want(farm, connection, run, good, decision.new, touched, history.states, now)
+    touched += [_rose(connection, where, bad) for bad in decision.risen]
     fixed = _close(connection, where, history, decision)
-    if touched or fixed:
-        letters.post_run(farm, connection, run, lane, decision, touched, fixed)
+    controls.forget(connection, lane.id)
+    news = [*(one.breakage for one in touched), *(row.id for row in fixed)]
+    letters.news(
+        farm, connection, now, breakages=news, run=run, bad=(*decision.new, *decision.risen)
+    )
+
+
+def _began(
+    connection: Connection, where: breakages.Where, history: LaneHistory, ids: Sequence[str]
+) -> breakages.Where:
+    """Where a failure began. A flaky test's, accused at last, began with the first of the failures in a row that its
+    rate had explained until now: the commits since are innocent."""
+    pasts = [history.flaky[name] for name in ids if name in history.flaky]
+    past = max(pasts, key=lambda one: one.streak, default=None)
+    if past is None or not past.streak:
+        return where
+    run = spans.flaked_in(connection, where.lane, past.now - past.streak)
+    first = controls.run_of(connection, run)
+    if first is None:
+        return where
+    good = controls.good_before(connection, first)
+    return replace(
+        where,
+        position=first.position,
+        good=good.position if good else None,
+        good_run=good.id if good else None,
+    )
+
+
+def _rose(connection: Connection, where: breakages.Where, bad: Bad) -> breakages.Touched:
+    """A flaky rate that has risen is a breakage of its own; no control of one run could tell."""
+    one = breakages.record(
+        connection, where, replace(_failing([bad]), title=_risen_title(bad)), thread=""
+    )
+    if one.asks:
+        breakages.settle(connection, one.breakage, RISEN, where.at)
+    return one
+
+
+def _risen_title(bad: Bad) -> str:
+    return one_line(f"flaky: {bad.id} {bad.failure.message}", 200)
+
+
+def _calm(
+    farm: Farm,
+    connection: Connection,
+    lane: Row[Any],
+    run: Row[Any],
+    decision: Decision,
+    now: float,
+) -> None:
+    """Close the breakages of risen rates whose tests have been quiet since."""
+    rose = breakages.rose(connection, lane.id)
+    if not rose:
+        return
+    known = spans.pasts(connection, lane.id, list(rose), lane.counted + 2)
+    where = breakages.Where(
+        lane=lane.id, run=run.id, branch=run.branch, position=run.position, good=None, at=now
+    )
+    fixed = [
+        row
+        for name, number in rose.items()
+        if calm(known[name])
+        for row in breakages.close_part(connection, number, where)
+    ]
+    letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
 
 
 def _close(
@@ -179,26 +240,6 @@ def _close(
     after = {**history.states, **decision.changes}
     bad = {name: state[1] for name, state in after.items() if state and state[1]}
     return breakages.close(connection, where, bad=bad)
-
-
-def _last_good(connection: Connection, lane: Row[Any], decision: Decision) -> int | None:
-    """The newest position at which the lane saw what is bad now good.
-
-    That is the head's, unless the head never got so far as to run the suite to its end."""
-    head: int | None = lane.head_position
-    ends = spans.latest(connection, lane.id, TESTS)
-    at_install = all(bad.id == INSTALL for bad in decision.new)
-    if head is None or at_install or ends is None or ends.outcome in COMPLETE:
-        return head
-    newest: int | None = connection.execute(
-        select(func.max(runs.c.position)).where(
-            runs.c.lane_id == lane.id,
-            runs.c.purpose == "routine",
-            runs.c.verdict.in_(CONCLUSIVE),
-            runs.c.position < ends.from_position,
-        )
-    ).scalar_one()
-    return newest
 
 
 def _groups(new: tuple[Bad, ...]) -> list[breakages.Failing]:
@@ -221,6 +262,7 @@ def _failing(bads: list[Bad]) -> breakages.Failing:
         kind=first.kind,
         title=words.breakage_title(bads),
         ids=[bad.id for bad in bads],
+        dependency=first.dependency,
     )
 
 

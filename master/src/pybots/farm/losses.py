@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
-from pybots.core import alerts
-from pybots.farm import letters
+from pybots.farm import alarms, controls, letters
+from pybots.farm.cells import show
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import announce
 
-runs, attempts, cells = schema.runs, schema.attempts, schema.cells
+runs, attempts = schema.runs, schema.attempts
 
 MAX_LOST: Final = 3
 """A run that the farm lost (worker gone, disk full …) is tried this many times in all; restarts come on top."""
@@ -65,9 +64,9 @@ def _give_up(
         release_waiting(
             connection, run.interpreter_id, f"the interpreter could not be built: {reason}", now
         )
-    day = time.strftime("%Y-%m-%d", time.gmtime(now))
-    for letter in alerts.of_fault(attempt.worker, day, letters.book(farm)):
-        letters.post_fault(farm, connection, letter, run.id, attempt.worker, reason)
+    controls.lost(farm, connection, run, reason, now)
+    alarms.fault(farm, connection, run.id, attempt.worker, reason, now)
+    letters.news(farm, connection, now, run=run)
 
 
 def release_waiting(
@@ -78,6 +77,7 @@ def release_waiting(
         select(runs.c.id).where(
             runs.c.interpreter_id == interpreter,
             runs.c.kind == "project",
+            runs.c.purpose == "routine",  # controls run on published ones only
             runs.c.state == "wanted",
         )
     ).all()
@@ -92,6 +92,28 @@ def release_waiting(
     return list(waiting)
 
 
-def show(connection: Connection, run: int, state: str, count: int = 0) -> None:
-    """Bring the cells that a run speaks for up to date."""
-    connection.execute(update(cells).where(cells.c.run_id == run).values(state=state, count=count))
+def refuse(farm: Farm, connection: Connection, attempt: int, reason: str, now: float) -> None:
+    """An attempt that can't be made, now or later: its run ends as `unknown`, with the reason."""
+    changed = connection.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt, attempts.c.state == "dispatched")
+        .values(state="refused", finished=now, reason=reason[:MAX_REASON])
+    ).rowcount
+    if not changed:
+        return
+    run = connection.execute(
+        select(runs).join(attempts, attempts.c.run_id == runs.c.id).where(attempts.c.id == attempt)
+    ).one()
+    end_unknown(farm, connection, run, reason, now)
+
+
+def end_unknown(farm: Farm, connection: Connection, run: Row[Any], reason: str, now: float) -> None:
+    """A run that will never say anything: `unknown`, counted, never green."""
+    connection.execute(
+        update(runs)
+        .where(runs.c.id == run.id)
+        .values(state="done", verdict="unknown", finished=now, summary=reason[:MAX_REASON])
+    )
+    show(connection, run.id, "unknown")
+    announce(connection, now, "verdict", run=run.id, lane=run.lane_id, verdict="unknown")
+    controls.lost(farm, connection, run, reason, now)

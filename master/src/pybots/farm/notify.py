@@ -1,4 +1,4 @@
-"""The outbox as the postman sees it: what is due, and what became of it. Letters are written by `letters`."""
+"""The outbox as the postman sees it: what has to be considered, what is due, and what became of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import select, update
 
+from pybots.farm import alarms, digests, threads
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import announce
@@ -32,6 +33,22 @@ class Letter:
     recipients: tuple[str, ...]
     message_id: str
     created: float
+
+
+def consider(farm: Farm) -> None:
+    """Look whether mail is to be written though nothing happened: an hour is over, a digest is due, a worker is gone."""
+    now = farm.clock()
+    with farm.ledger.read() as connection:
+        threads_due = threads.waiting(connection) or threads.due(connection, now)
+        digests_due = digests.due(connection, now)
+        if not (threads_due or digests_due or alarms.any_missing(farm, connection, now)):
+            return
+    with farm.ledger.write() as connection:
+        if threads_due:
+            threads.consider(farm, connection, now)
+        if digests_due:
+            digests.write(farm, connection, now)
+        alarms.missing(farm, connection, now)
 
 
 def due(farm: Farm, now: float) -> list[Letter]:
@@ -87,6 +104,9 @@ def failed(farm: Farm, letter: int, error: str, permanent: bool) -> None:
         announce(
             connection, now, "mail", letter=letter, state="rejected" if permanent else "delayed"
         )
+        if permanent:
+            row = connection.execute(select(outbox).where(outbox.c.id == letter)).one()
+            alarms.rejected(farm, connection, row, error[:2000], now)
 
 
 def deliver_to_maildir(farm: Farm) -> int:

@@ -18,10 +18,12 @@ from pybots.core.flavours import refusal
 from pybots.core.interpreters import interpreter_key
 from pybots.core.model import Flavour, LaneKey, Project, Worker
 from pybots.core.schedule import able, coalesced
+from pybots.farm import letters, parking
+from pybots.farm.cells import shared
 from pybots.farm.home import Farm
-from pybots.farm.losses import release_waiting
+from pybots.farm.losses import end_unknown, release_waiting
 from pybots.farm.workers import approved
-from pybots.ledger import schema
+from pybots.ledger import breakages, schema
 from pybots.ledger.engine import Record, announce, inserted_id
 
 lanes, runs, interpreters, cells = schema.lanes, schema.runs, schema.interpreters, schema.cells
@@ -44,15 +46,18 @@ class Branch:
 
 def plan(farm: Farm, connection: Connection, branch: Branch, now: float) -> list[int]:
     """Want what is missing on this branch's head (and, for new lanes, on one earlier commit). Returns new run ids."""
+    _retire(farm, connection, branch, now)
     window = _window(farm, connection, branch)
     if not window:
         return []
     workers = approved(connection)
+    parked = parking.rests(connection, now)
     made: list[int] = []
     for project, key, flavour in _lanes(farm, branch):
         worker, state, reason = _eligibility(project, key, flavour, branch, workers)
-        lane = _lane(connection, key, state, reason)
-        if worker is None:
+        rest = parked.get(key.slug)
+        lane = _lane(connection, key, state, reason or (rest.reason if rest else ""))
+        if worker is None or (rest and rest.rests):
             continue
         for source in _revisions(connection, key):
             for commit in _targets(farm, lane, window):
@@ -60,6 +65,30 @@ def plan(farm: Farm, connection: Connection, branch: Branch, now: float) -> list
                 made += [run] if run else []
         _coalesce(connection, lane, workers)
     return made
+
+
+def _retire(farm: Farm, connection: Connection, branch: Branch, now: float) -> None:
+    """Lanes of projects and sources that are registered no more: nothing waits for them, and they keep nothing open."""
+    active = connection.execute(
+        select(lanes).where(lanes.c.branch == branch.name, lanes.c.state != "retired")
+    ).all()
+    for lane in active:
+        project = farm.projects.get(lane.project)
+        if project is not None and lane.source in project.sources:
+            continue
+        what = f"project {lane.project!r}" if project is None else f"its source {lane.source!r}"
+        reason = f"{what} is no longer registered"
+        connection.execute(
+            update(lanes).where(lanes.c.id == lane.id).values(state="retired", reason=reason)
+        )
+        waiting = connection.execute(
+            select(runs).where(runs.c.lane_id == lane.id, runs.c.state == "wanted")
+        ).all()
+        for run in waiting:
+            end_unknown(farm, connection, run, reason, now)
+        closed = breakages.retire(connection, lane.id, now)
+        letters.news(farm, connection, now, breakages=[row.id for row in closed])
+        announce(connection, now, "lane", lane=lane.id, state="retired")
 
 
 def _window(farm: Farm, connection: Connection, branch: Branch) -> Sequence[Record]:
@@ -165,7 +194,14 @@ def _want(
     interpreter = _interpreter(connection, commit, flavour, lane.platform, worker, now)
     same = _speaks_for(connection, lane, commit, interpreter, source, now)
     if same:
-        _cell(connection, lane, commit, same.id, _cell_state(same))
+        state = _cell_state(same)
+        _cell(
+            connection,
+            lane,
+            commit,
+            same.id,
+            state if same.commit_id == commit.id else shared(state),
+        )
         return None
     coming = _coming(connection, lane, commit, interpreter, now)
     if not coming and interpreter.state != "failed":

@@ -1,51 +1,40 @@
-"""Delivering what is due in the outbox, by the transport the farm is set to. Blocking, for a thread."""
+"""What became of letters that were handed to an SMTP server, and the way to it. The sending itself is glue's."""
 
 from __future__ import annotations
 
-from smtplib import SMTP
+from collections.abc import Iterable
 
 from pybots.farm import news, notify
 from pybots.farm.home import Farm
-from pybots.mail import smtp
+from pybots.mail.smtp import Result, Route
 
 
-def deliver(farm: Farm) -> int:
-    """Deliver every letter that is due. Returns how many were taken over.
+def ended(farm: Farm, letter: notify.Letter, result: Result) -> bool:
+    """Mark the letter. Returns whether it was taken over.
 
     A letter that was taken over but not yet marked when we are killed is sent again, with the same Message-ID."""
-    if farm.config.mail.transport == "maildir":
-        return notify.deliver_to_maildir(farm)
-    letters = notify.due(farm, farm.clock())
-    if not letters:
-        return 0
-    try:
-        with smtp.session(route(farm)) as server:
-            return sum(_send(farm, server, letter) for letter in letters)
-    except smtp.SmtpError as error:  # no server, no session: all of them wait
-        for letter in letters:
-            notify.failed(farm, letter.id, str(error), False)
-        return 0
-
-
-def _send(farm: Farm, server: SMTP, letter: notify.Letter) -> bool:
-    try:
-        refused = smtp.send(server, letter.message, letter.sender, letter.recipients)
-    except smtp.SmtpError as error:
-        notify.failed(farm, letter.id, str(error), error.permanent)
+    if not result.taken:
+        notify.failed(farm, letter.id, result.error, result.permanent)
         return False
     notify.delivered(farm, letter.id)
-    for who, why in refused.items():
+    for who, why in result.refused.items():
         news.trouble(farm, f"letter {letter.id} was not taken for {who}: {why}")
     return True
 
 
-def route(farm: Farm) -> smtp.Route:
+def delayed(farm: Farm, letters: Iterable[notify.Letter], error: str) -> None:
+    """The server can't be reached: all of them wait."""
+    for letter in letters:
+        notify.failed(farm, letter.id, error, False)
+
+
+def route(farm: Farm) -> Route:
     """The way to the SMTP server, as farm.toml has it. Raises ConfigErrors when the password is gone."""
     given = farm.config.mail.smtp
     password = (
         farm.config.secret(farm.folder.root, given.password_secret) if given.password_secret else ""
     )
-    return smtp.Route(
+    return Route(
         host=given.host,
         port=given.port,
         security=given.security,

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from pybots.core.verdict import Decision
-from pybots.farm import builds, laneruns
+from pybots.farm import builds, laneruns, letters
+from pybots.farm.cells import show
 from pybots.farm.home import Farm
-from pybots.farm.losses import lose, show
+from pybots.farm.losses import lose
 from pybots.ledger import schema
 from pybots.ledger.engine import announce
 from pybots.store import StoreError
@@ -142,6 +143,7 @@ def _record(
     else:
         decision = builds.record(farm, connection, run, prepared, now)
     _decide_run(connection, run, decision)
+    letters.news(farm, connection, now, run=run)
     announce(
         connection, now, "verdict", run=run.id, lane=run.lane_id, commit=run.commit_id,
         state="done", verdict=decision.verdict, summary=decision.summary[:300],

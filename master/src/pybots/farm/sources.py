@@ -147,6 +147,26 @@ def _packages(farm: Farm, session: requests.Session, name: str) -> list[Distribu
             raise SourceError(f"the package index's answer is not understood: {error}") from error
 
 
+def sdist_versions(farm: Farm, name: str) -> list[str]:
+    """The versions of a distribution that the index has an sdist of, without yanked ones. Raises SourceError."""
+    with requests.Session() as session:
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or _system_certificates()
+        try:
+            packages = _packages(farm, session, name)
+        except requests.RequestException as error:
+            raise SourceError(f"the package index: {error}") from error
+    found = {p.version for p in packages if p.package_type == "sdist" and not p.is_yanked}
+    return sorted(version for version in found if version and _is_version(version))
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
 def newest(packages: list[DistributionPackage], source: IndexSource) -> DistributionPackage:
     """The sdist to test: the pinned version, else the newest that is not yanked (nor a pre-release)."""
     sdists: list[tuple[Version, DistributionPackage]] = []

@@ -14,7 +14,7 @@ from buildbot.process.results import statusToString
 from twisted.internet import defer
 from twisted.python import log
 
-from pybots.farm import dispatch, news, record
+from pybots.farm import controls, dispatch, news, record
 from pybots.farm.dispatch import Dispatch, OpenAttempt
 from pybots.farm.home import Farm
 from pybots.glue import slots
@@ -74,6 +74,7 @@ class Dispatcher:
     # Submitting
 
     async def _dispatch(self) -> None:
+        await self._desk.call(controls.expire, self._desk.farm)
         taken = {(one.builder, one.worker) for one in self._submitted.values()}
         free = slots.free_slots(self._master.botmaster.builders, taken)
         if not free or self._master.botmaster.shuttingDown:

@@ -1,14 +1,22 @@
-"""Delivers what the alerts wrote into the outbox: at start, when something was written, and when a retry is due."""
+"""Writes the mail that time has made due and delivers the outbox: at start, when something was written, for retries."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, Protocol
 
-from pybots.farm import post
+from pybots.farm import notify, post
+from pybots.farm.home import Farm
+from pybots.glue import smtp
 from pybots.glue.desk import Desk
 from pybots.glue.loops import Loop
 
 RETRY_SECONDS: Final = 15.0
+
+
+class Call(Protocol):
+    """Runs a blocking function in a thread (Desk.call)."""
+
+    async def __call__(self, function: Any, /, *args: Any) -> Any: ...
 
 
 class Postman:
@@ -28,5 +36,24 @@ class Postman:
         await self._loop.stop()
 
     async def _deliver(self) -> None:
-        while await self._desk.call(post.deliver, self._desk.farm):
+        await self._desk.call(notify.consider, self._desk.farm)
+        while await deliver(self._desk.reactor, self._desk.call, self._desk.farm):
             pass  # there may be more than one batch
+
+
+async def deliver(reactor: Any, call: Call, farm: Farm) -> int:
+    """Deliver every letter that is due, at most a batch of them. Returns how many were taken over."""
+    if farm.config.mail.transport == "maildir":
+        return int(await call(notify.deliver_to_maildir, farm))
+    letters = await call(notify.due, farm, farm.clock())
+    if not letters:
+        return 0
+    route = await call(post.route, farm)
+    taken = 0
+    for index, letter in enumerate(letters):
+        result = await smtp.send(reactor, route, letter)
+        taken += await call(post.ended, farm, letter, result)
+        if result.unreachable:
+            await call(post.delayed, farm, letters[index + 1 :], result.error)
+            break
+    return taken

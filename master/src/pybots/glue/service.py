@@ -111,7 +111,7 @@ class FarmService(BuildbotService):
         """News of the ledger, our own included."""
         if event.topic == "wake":
             self._mirror.wake()
-        elif event.topic == "mail":
+        elif event.topic in ("mail", "breakage"):
             self._postman.wake()
         elif event.topic == "worker" and event.data.get("state") not in ("connected", "gone"):
             defer.ensureDeferred(self._compare_roster())

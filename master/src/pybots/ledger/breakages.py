@@ -1,4 +1,8 @@
-"""Breakages and the lanes they are in: opened, joined, opened again, closed. Plain SQL; the decisions are `core`'s."""
+"""Breakages and the lanes they are in: suspected, confirmed or dismissed, joined, opened again, closed.
+
+Plain SQL; the decisions are `core`'s. A breakage stands (counts as red) while it is suspected or open. One that was
+dismissed keeps its lanes, whose runs are `blocked`, until its tests pass; met in another lane it is suspected again.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from pybots.core.control import Judgement
+from pybots.core.model import STANDING
 from pybots.ledger import schema
 
 breakages, lanes = schema.breakages, schema.breakage_lanes
@@ -28,6 +34,8 @@ class Failing:
     kind: str
     title: str
     ids: Sequence[str]
+    dependency: str = ""
+    """The distribution in whose own frames it failed, or that could not be installed; "": none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,7 @@ class Where:
     position: int
     good: int | None
     at: float
+    good_run: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,46 +58,129 @@ class Touched:
     thread: str
     new_project: bool
     failing: Failing
+    asks: bool = False
+    """Whether it is suspected now because of this run, and wants an answer."""
 
 
 def record(connection: Connection, where: Where, failing: Failing, *, thread: str) -> Touched:
-    """Open a breakage, join the open one with this signature, or open again the one this lane had.
+    """Suspect a breakage, join the standing one with this signature, or suspect the one again that was here before.
 
-    `thread` is used when it is a new one. `new_project`: no other lane of its project is in it."""
+    `thread` is used when it is a new one. `new_project`: no other lane of its project is in it. What `asks` is to be
+    given a control (`wants`) or confirmed (`settle`) in the same transaction."""
     known = _known(connection, where, failing.signature)
     if known is None:
         return Touched(
             breakage=_open(connection, where, failing, thread), how="opened", thread=thread,
-            new_project=True, failing=failing,
+            new_project=True, failing=failing, asks=True,
         )  # fmt: skip
-    how: How = "joined" if known.state == "open" else "reopened"
+    asks = known.state not in STANDING
     new_project = not _has_project(connection, known.id, where.lane)
-    connection.execute(
-        update(breakages)
-        .where(breakages.c.id == known.id)
-        .values(state="open", fixed=None, fixed_run=None, **_narrower(known, where, how))
-    )
+    how: How = "joined"
+    if asks:  # what was never confirmed was told to nobody: it is news as if it were the first time
+        how = "opened" if known.confirmed is None else "reopened"
+    values = _narrower(known, where, again=asks) | _again(known, where, failing, how, asks)
+    if failing.dependency and new_project and not asks and not known.axis:
+        values |= {"axis": "dependency", "blamed": failing.dependency}
+    connection.execute(update(breakages).where(breakages.c.id == known.id).values(**values))
     _enter(connection, known.id, where, failing)
     return Touched(
-        breakage=known.id, how=how, thread=known.thread, new_project=new_project, failing=failing
+        breakage=known.id, how=how, thread=known.thread, new_project=new_project, failing=failing,
+        asks=asks,
+    )  # fmt: skip
+
+
+def _again(known: Row[Any], where: Where, failing: Failing, how: How, asks: bool) -> dict[str, Any]:
+    if not asks:
+        return {}
+    return {
+        "state": "suspected",
+        "fixed": None,
+        "fixed_run": None,
+        "control": "",
+        "control_run": None,
+        "axis": _axis(failing),
+        "blamed": _blamed(failing),
+        "good_run": where.good_run,
+        "reopened": known.reopened + (how == "reopened"),
+    }
+
+
+def _axis(failing: Failing) -> str:
+    """A dependency that can't be installed is to blame at once; one that raises may have been misused by its caller."""
+    return "dependency" if failing.dependency and failing.kind == "install" else ""
+
+
+def _blamed(failing: Failing) -> str:
+    return failing.dependency if _axis(failing) else ""
+
+
+def wants(connection: Connection, numbers: Sequence[int], run: int) -> None:
+    """These breakages wait for the control run `run`."""
+    connection.execute(
+        update(breakages)
+        .where(breakages.c.id.in_(numbers))
+        .values(control="wanted", control_run=run)
     )
+
+
+def settle(connection: Connection, number: int, judgement: Judgement, at: float) -> None:
+    """Write down what the control (or its absence) makes of a breakage."""
+    values: dict[str, Any] = {"control": judgement.control, "state": judgement.state}
+    if judgement.state == "open":
+        values["confirmed"] = at
+    if judgement.axis:
+        values |= {"axis": judgement.axis, "blamed": judgement.blamed}
+    connection.execute(update(breakages).where(breakages.c.id == number).values(**values))
+
+
+def is_open(connection: Connection, number: int) -> bool:
+    """Whether it is confirmed, and so may be told."""
+    state = connection.scalar(select(breakages.c.state).where(breakages.c.id == number))
+    return bool(state == "open")
+
+
+def waiting(connection: Connection, run: int) -> Sequence[Row[Any]]:
+    """The suspected breakages that wait for this control run."""
+    return connection.execute(
+        select(breakages)
+        .where(breakages.c.control_run == run, breakages.c.state == "suspected")
+        .order_by(breakages.c.id)
+    ).all()
+
+
+def parts_of(connection: Connection, number: int) -> Sequence[Row[Any]]:
+    """The lanes still in a breakage, the first one first."""
+    return connection.execute(
+        select(lanes)
+        .where(lanes.c.breakage_id == number, lanes.c.closed.is_(None))
+        .order_by(lanes.c.opened, lanes.c.lane_id)
+    ).all()
+
+
+def blocked(connection: Connection, lane: int) -> dict[str, str]:
+    """Signature -> why, of the dismissed breakages that the lane is in."""
+    rows = connection.execute(
+        select(breakages.c.signature, breakages.c.axis, breakages.c.blamed)
+        .join(lanes, lanes.c.breakage_id == breakages.c.id)
+        .where(lanes.c.lane_id == lane, lanes.c.closed.is_(None), breakages.c.state == "dismissed")
+    )
+    return {row.signature: row.blamed or row.axis for row in rows}
 
 
 def _known(connection: Connection, where: Where, signature: str) -> Row[Any] | None:
+    """The standing one, else one that was dismissed, else the last that was mended in this very lane."""
     same = select(breakages).where(
         breakages.c.signature == signature, breakages.c.branch == where.branch
     )
-    opened = connection.execute(
-        same.where(breakages.c.state == "open").order_by(breakages.c.id)
+    for state in (sorted(STANDING), ["dismissed"]):
+        standing = same.where(breakages.c.state.in_(state)).order_by(breakages.c.id)
+        if found := connection.execute(standing).first():
+            return found
+    return connection.execute(
+        same.join(lanes, lanes.c.breakage_id == breakages.c.id)
+        .where(breakages.c.state == "fixed", lanes.c.lane_id == where.lane)
+        .order_by(breakages.c.id.desc())
     ).first()
-    return (
-        opened
-        or connection.execute(
-            same.join(lanes, lanes.c.breakage_id == breakages.c.id)
-            .where(breakages.c.state == "fixed", lanes.c.lane_id == where.lane)
-            .order_by(breakages.c.id.desc())
-        ).first()
-    )
 
 
 def _has_project(connection: Connection, breakage: int, lane: int) -> bool:
@@ -105,9 +197,9 @@ def _has_project(connection: Connection, breakage: int, lane: int) -> bool:
     return lane == INTERPRETER or found is not None
 
 
-def _narrower(known: Row[Any], where: Where, how: How) -> dict[str, int | None]:
+def _narrower(known: Row[Any], where: Where, *, again: bool) -> dict[str, Any]:
     """The range of commits: another lane may have seen it good later, or bad earlier. A new red has a new range."""
-    if how == "reopened":
+    if again:
         return {"good_position": where.good, "bad_position": where.position}
     bad = min(known.bad_position, where.position)
     goods = [p for p in (known.good_position, where.good) if p is not None and p < bad]
@@ -121,7 +213,10 @@ def _open(connection: Connection, where: Where, failing: Failing, thread: str) -
             signature=failing.signature,
             title=failing.title,
             branch=where.branch,
-            state="open",
+            state="suspected",
+            axis=_axis(failing),
+            blamed=_blamed(failing),
+            good_run=where.good_run,
             good_position=where.good,
             bad_position=where.position,
             opened=where.at,
@@ -162,10 +257,15 @@ def _enter(connection: Connection, breakage: int, where: Where, failing: Failing
 def close(connection: Connection, where: Where, *, bad: Mapping[str, str]) -> list[Row[Any]]:
     """Close the lane's part of each breakage of which nothing is bad any more. `bad`: id -> signature.
 
-    Returns the breakages that are fixed now, all their lanes being closed."""
+    Returns the confirmed breakages that are fixed now, all their lanes being closed. Others end without a word. A risen
+    flaky rate is not mended by one run that passes: `close_part` is for those."""
     fixed: list[Row[Any]] = []
     for row in _open_parts(connection, where):
-        if row.signature in bad.values() or any(name in bad for name in row.tests):
+        if (
+            row.axis == "flaky"
+            or row.signature in bad.values()
+            or any(name in bad for name in row.tests)
+        ):
             continue
         fixed += _close(connection, row.breakage_id, where)
     return fixed
@@ -193,14 +293,17 @@ def close_column(connection: Connection, where: Where, column: str) -> list[Row[
 
 def _open_parts(connection: Connection, where: Where) -> Sequence[Row[*tuple[Any, ...]]]:
     return connection.execute(
-        select(lanes.c.breakage_id, lanes.c.tests, breakages.c.signature, breakages.c.bad_position)
+        select(
+            lanes.c.breakage_id, lanes.c.tests,
+            breakages.c.signature, breakages.c.bad_position, breakages.c.axis,
+        )
         .join(breakages, breakages.c.id == lanes.c.breakage_id)
         .where(
             lanes.c.lane_id == where.lane,
             lanes.c.closed.is_(None),
             breakages.c.branch == where.branch,
         )
-    ).all()
+    ).all()  # fmt: skip
 
 
 def _close(connection: Connection, breakage: int, where: Where) -> list[Row[Any]]:
@@ -209,10 +312,37 @@ def _close(connection: Connection, breakage: int, where: Where) -> list[Row[Any]
         .where(lanes.c.breakage_id == breakage, lanes.c.lane_id == where.lane)
         .values(closed=where.at, closed_run=where.run)
     )
-    return _fix(connection, breakage, where)
+    return _fix(connection, breakage, where.at, where.run)
 
 
-def _fix(connection: Connection, breakage: int, where: Where) -> list[Row[Any]]:
+def rose(connection: Connection, lane: int) -> dict[str, int]:
+    """Test -> the open breakage that says its flaky rate has risen in this lane."""
+    rows = connection.execute(
+        select(lanes.c.tests, breakages.c.id)
+        .join(breakages, breakages.c.id == lanes.c.breakage_id)
+        .where(lanes.c.lane_id == lane, lanes.c.closed.is_(None), breakages.c.axis == "flaky")
+    )
+    return {str(name): number for names, number in rows for name in names}
+
+
+def close_part(connection: Connection, number: int, where: Where) -> list[Row[Any]]:
+    """Close the lane's part of one breakage. Returns the breakage if it is fixed now."""
+    return _close(connection, number, where)
+
+
+def retire(connection: Connection, lane: int, at: float) -> list[Row[Any]]:
+    """The lane is run no more: it keeps no breakage open. Returns the confirmed ones that had no other lane."""
+    mine = select(lanes.c.breakage_id).where(lanes.c.lane_id == lane, lanes.c.closed.is_(None))
+    numbers = connection.scalars(mine).all()
+    connection.execute(
+        update(lanes)
+        .where(lanes.c.lane_id == lane, lanes.c.closed.is_(None))
+        .values(closed=at, closed_run=None)
+    )
+    return [row for number in numbers for row in _fix(connection, number, at, None)]
+
+
+def _fix(connection: Connection, breakage: int, at: float, run: int | None) -> list[Row[Any]]:
     # A lane that is no longer run will never pass again; it keeps no breakage open.
     still = connection.execute(
         select(lanes.c.lane_id)
@@ -225,12 +355,10 @@ def _fix(connection: Connection, breakage: int, where: Where) -> list[Row[Any]]:
     ).first()
     if still:
         return []
-    connection.execute(
-        update(breakages)
-        .where(breakages.c.id == breakage)
-        .values(state="fixed", fixed=where.at, fixed_run=where.run)
-    )
-    return list(connection.execute(select(breakages).where(breakages.c.id == breakage)))
+    mine = breakages.c.id == breakage
+    before = connection.scalar(select(breakages.c.state).where(mine))
+    connection.execute(update(breakages).where(mine).values(state="fixed", fixed=at, fixed_run=run))
+    return list(connection.execute(select(breakages).where(mine))) if before == "open" else []
 
 
 def narrow(connection: Connection, where: Where, *, bad: Mapping[str, str], complete: bool) -> None:

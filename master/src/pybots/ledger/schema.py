@@ -102,6 +102,8 @@ lanes = Table(
     Column("head_started", Float),
     Column("verdict", String(20)),
     Column("outcome_digest", String(64)),
+    # Conclusive routine runs so far: what a flaky test's events are counted against.
+    Column("counted", Integer, nullable=False, default=0, server_default="0"),
     Index(None, "project"),
     Index(None, "branch", "platform", "flavour"),
 )
@@ -131,6 +133,11 @@ runs = Table(
     Column("started", Float),
     Column("finished", Float),
     Column("report", String(64)),  # blob of the recorded report
+    # Of a control: the run whose new failures it judges, the good run whose lock it re-uses, and its tests (NULL: all).
+    Column("subject", Integer),
+    Column("good_run", Integer),
+    Column("only", JSON),
+    Index(None, "subject"),
     Index(None, "state", "kind"),
     Index(None, "lane_id", "position", "started"),
     Index(None, "commit_id"),
@@ -198,7 +205,7 @@ spans = Table(  # outcomes over time, written by complete routine runs at the la
     Index(None, "lane_id", "until_position"),
 )
 
-flakes = Table(  # an outcome that a retry in the same build did not repeat; a retry never erases the event
+flakes = Table(  # an outcome that chance explains: a retry did not repeat it; a retry never erases the event
     "flakes",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -207,7 +214,11 @@ flakes = Table(  # an outcome that a retry in the same build did not repeat; a r
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("outcome", String(12), nullable=False),
     Column("at", Float, nullable=False),
-    Index(None, "lane_id", "at"),
+    Column("nth", Integer, nullable=False, default=0, server_default="0"),  # lanes.counted then
+    # Whether the retries failed as well: excused by the learned rate, which can't explain many of these in a row.
+    Column("again", Boolean, nullable=False, default=False, server_default="0"),
+    Index(None, "lane_id", "nth"),
+    Index(None, "lane_id", "test_id", "nth"),
 )
 
 cells = Table(  # prepared for the pages: one lane at one commit
@@ -232,7 +243,7 @@ breakages = Table(
     Column("signature", String(64), nullable=False),
     Column("title", Text, nullable=False),
     Column("branch", String(100), nullable=False),
-    Column("state", String(20), nullable=False),  # "open" | "fixed"
+    Column("state", String(20), nullable=False),  # model.BreakageState
     Column("good_position", Integer),  # last good commit known, NULL: never seen good
     Column("bad_position", Integer, nullable=False),  # first bad commit known
     Column("opened", Float, nullable=False),
@@ -241,6 +252,27 @@ breakages = Table(
     Column("fixed_run", Integer),
     Column("disposition", String(20), nullable=False, default="untriaged"),
     Column("thread", String(200), nullable=False),  # Message-ID of the first mail
+    Column("confirmed", Float),  # when it became open
+    Column("control", String(20), nullable=False, default="", server_default=""),  # model.Control
+    Column("control_run", Integer),
+    Column("axis", String(20), nullable=False, default="", server_default=""),  # model.Axis
+    Column("blamed", Text, nullable=False, default="", server_default=""),
+    Column("good_run", Integer),  # the last good routine run of the lane it was opened in
+    Column("reopened", Integer, nullable=False, default=0, server_default="0"),
+    Column("evidence", Text, nullable=False, default="", server_default=""),  # the error's end
+    # What people answered; after `expires` it is untriaged again.
+    Column("person", Text, nullable=False, default="", server_default=""),
+    Column("issue", Text, nullable=False, default="", server_default=""),
+    Column("note", Text, nullable=False, default="", server_default=""),
+    Column("decided_by", Text, nullable=False, default="", server_default=""),
+    Column("decided_at", Float),
+    Column("expires", Float),
+    # Its mail: the thread (0: none yet), what readers last heard (threads.Told), the breaker that saw it (0: none).
+    Column("thread_id", Integer, nullable=False, default=0, server_default="0"),
+    Column("told", JSON),
+    Column("trip", Integer, nullable=False, default=0, server_default="0"),
+    Index(None, "thread_id"),
+    Index(None, "control_run"),
     Index(None, "state", "signature"),
     Index(None, "branch", "bad_position"),
 )
@@ -259,6 +291,41 @@ breakage_lanes = Table(
     Index(None, "lane_id", "closed"),
 )
 
+threads = Table(  # stories in mail; the id is that of the breakage it began with (core.threads)
+    "threads",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("branch", String(100), nullable=False),
+    Column("good_position", Integer),
+    Column("bad_position", Integer, nullable=False),
+    Column("begun", Float, nullable=False),
+    Column("state", String(20), nullable=False),  # "held" | "sent" | "closed" | "pointed"
+    Column("since", Float),  # news wait since then
+    Column("number", Integer, nullable=False),  # rounds of letters so far
+    Column("told", JSON, nullable=False),  # reader -> key of the first letter
+    Column("points_to", Integer, nullable=False),
+    Index(None, "state"),
+)
+
+breakers = Table(  # most lanes turned red together (core.breaker)
+    "breakers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scope", String(20), nullable=False),  # "worker" | "platform" | "farm"
+    Column("name", String(80), nullable=False),
+    Column("tripped", Float, nullable=False),
+    Column("state", String(20), nullable=False),  # "open" | "python" | "farm"
+    Column("settled", Float),
+    Index(None, "state"),
+)
+
+readers = Table(  # what a reader's cap kept from them since their last letter
+    "readers",
+    metadata,
+    Column("key", String(400), primary_key=True),
+    Column("held_back", Integer, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,
@@ -269,6 +336,8 @@ outbox = Table(
     Column("message_id", String(200), nullable=False, unique=True),
     Column("thread", String(200), nullable=False),
     Column("audience", String(40), nullable=False),
+    Column("reader", String(400), nullable=False, default="", server_default=""),
+    Column("topic", String(40), nullable=False, default="", server_default=""),
     Column("recipients", JSON, nullable=False),
     Column("subject", Text, nullable=False),
     Column("message", Text, nullable=False),  # the whole RFC 5322 message, ready to send
@@ -282,6 +351,7 @@ outbox = Table(
     Column("error", Text, nullable=False, default=""),
     Index(None, "state", "next_try"),
     Index(None, "breakage_id"),
+    Index(None, "created"),
 )
 
 events = Table(  # what the pages hear of; ids only grow, so Last-Event-ID replays
@@ -310,6 +380,8 @@ workers = Table(
     Column("projects", JSON, nullable=False),  # allowed projects; empty: all
     Column("state", String(20), nullable=False),  # "approved" | "paused" | "revoked"
     Column("credential", String(200), nullable=False),  # what Buildbot's PB login compares
+    # When its owner hears: "now" | "digest" | "none".
+    Column("notify", String(10), nullable=False, default="now", server_default="now"),
     Column("connected", Boolean, nullable=False, default=False),
     Column("last_seen", Float),
     Column("info", JSON),  # contract.Environment as last reported

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from pybots.core import flaky
 from pybots.ledger import schema
 
-spans, tests, flakes, runs = schema.spans, schema.tests, schema.flakes, schema.runs
+spans, tests, flakes, lanes = schema.spans, schema.tests, schema.flakes, schema.lanes
 
 State = tuple[str, str | None]
 """(outcome, signature); bad exactly when there is a signature. The same shape as core.outcomes.State."""
@@ -45,11 +46,12 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Flakiness:
-    """How often a test failed and passed when retried, against all runs of its lane in the same time."""
+    """In how many of its lane's last runs a test failed by chance. `quiet`: runs since it did."""
 
     test: str
     events: int
     runs: int
+    quiet: int = 0
 
     @property
     def rate(self) -> float:
@@ -78,6 +80,24 @@ def bad_now(connection: Connection, lane: int) -> list[str]:
             .order_by(tests.c.name)
         )
     )
+
+
+def count_bad(connection: Connection, lane: int) -> int:
+    """How many ids are bad in the lane's last known state."""
+    found = select(func.count()).where(
+        spans.c.lane_id == lane, spans.c.until_run.is_(None), spans.c.signature.is_not(None)
+    )
+    return int(connection.scalar(found) or 0)
+
+
+def bad_signatures(connection: Connection, lane: int) -> frozenset[str]:
+    """The signatures of all that is bad in the lane's last known state."""
+    found = connection.scalars(
+        select(spans.c.signature).where(
+            spans.c.lane_id == lane, spans.c.until_run.is_(None), spans.c.signature.is_not(None)
+        )
+    )
+    return frozenset(found)
 
 
 def states_at(connection: Connection, lane: int, position: int) -> dict[str, State]:
@@ -173,18 +193,65 @@ def write(connection: Connection, place: Place, changes: Mapping[str, State | No
     return written + len(new)
 
 
-def note_flakes(connection: Connection, place: Place, events: Mapping[str, str], at: float) -> None:
-    """Keep that these tests failed (with the outcome given) and passed when retried."""
+def note_flakes(
+    connection: Connection,
+    place: Place,
+    events: Mapping[str, str],
+    at: float,
+    *,
+    nth: int,
+    again: Collection[str] = (),
+) -> None:
+    """Keep that these tests failed (with the outcome given) by chance, in the lane's run number `nth`.
+
+    `again`: those whose retries failed as well, and whose learned rate explains it."""
     if not events:
         return
     ids = test_ids(connection, list(events))
     connection.execute(
         insert(flakes),
         [
-            {"lane_id": place.lane, "test_id": ids[n], "run_id": place.run, "outcome": o, "at": at}
-            for n, o in events.items()
+            {
+                "lane_id": place.lane,
+                "test_id": ids[name],
+                "run_id": place.run,
+                "outcome": outcome,
+                "at": at,
+                "nth": nth,
+                "again": name in again,
+            }
+            for name, outcome in events.items()
         ],
     )
+
+
+def pasts(
+    connection: Connection, lane: int, names: Collection[str], now: int
+) -> dict[str, flaky.Past]:
+    """The flaky events of these tests before the lane's run number `now`; every name has a past, if an empty one."""
+    events: dict[str, list[tuple[int, bool]]] = {name: [] for name in names}
+    for chunk in chunks(list(names)):
+        rows = connection.execute(
+            select(tests.c.name, flakes.c.nth, flakes.c.again)
+            .join(tests, tests.c.id == flakes.c.test_id)
+            .where(
+                flakes.c.lane_id == lane,
+                tests.c.name.in_(chunk),
+                flakes.c.nth > now - 1 - flaky.WINDOW,
+                flakes.c.nth < now,
+            )
+            .order_by(flakes.c.nth)
+        )
+        for name, nth, again in rows:
+            events[name].append((nth, again))
+    return {
+        name: flaky.Past(
+            now=now,
+            events=tuple(nth for nth, _ in found),
+            again=frozenset(nth for nth, again in found if again),
+        )
+        for name, found in events.items()
+    }
 
 
 def test_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
@@ -204,6 +271,14 @@ def _known(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     for chunk in chunks(names):
         rows = connection.execute(select(tests.c.name, tests.c.id).where(tests.c.name.in_(chunk)))
         found |= dict(rows.all())
+    return found
+
+
+def flaked_in(connection: Connection, lane: int, nth: int) -> int | None:
+    """The run that was the lane's run number `nth` and had a flaky event."""
+    found: int | None = connection.scalar(
+        select(flakes.c.run_id).where(flakes.c.lane_id == lane, flakes.c.nth == nth).limit(1)
+    )
     return found
 
 
@@ -253,21 +328,46 @@ def failing_since(connection: Connection, lane: int, test: str) -> Place | None:
     return first
 
 
-def flakiness(connection: Connection, lane: int, since: float) -> list[Flakiness]:
-    """The flaky tests of the lane since a time, the flakiest first."""
-    total = connection.scalar(
-        select(func.count())
-        .select_from(runs)
-        .where(runs.c.lane_id == lane, runs.c.finished >= since, runs.c.purpose == "routine")
+@dataclass(frozen=True, kw_only=True)
+class Failing:
+    """A test that fails now, and the first run of its red period."""
+
+    test: str
+    since: Place
+
+
+def failing_now(connection: Connection, lane: int, *, limit: int) -> list[Failing]:
+    """The first `limit` tests by name that fail in the lane's last known state, and since when."""
+    found = bad_now(connection, lane)[:limit]
+    since = ((name, failing_since(connection, lane, name)) for name in found)
+    return [Failing(test=name, since=place) for name, place in since if place]
+
+
+def flakiness(connection: Connection, lane: int, *, limit: int = 100) -> list[Flakiness]:
+    """The tests that are known to be flaky in the lane now, the flakiest first."""
+    counted = connection.scalar(select(lanes.c.counted).where(lanes.c.id == lane)) or 0
+    runs = min(counted, flaky.WINDOW)
+    events = (
+        select(
+            flakes.c.test_id,
+            func.count().label("events"),
+            (counted - func.max(flakes.c.nth)).label("quiet"),
+        )
+        .where(flakes.c.lane_id == lane, flakes.c.nth > counted - runs)
+        .group_by(flakes.c.test_id)
+        .subquery()
     )
     rows = connection.execute(
-        select(tests.c.name, func.count().label("events"))
-        .join(flakes, flakes.c.test_id == tests.c.id)
-        .where(flakes.c.lane_id == lane, flakes.c.at >= since)
-        .group_by(tests.c.name)
-        .order_by(func.count().desc(), tests.c.name)
+        select(tests.c.name, events.c.events, events.c.quiet)
+        .join(events, events.c.test_id == tests.c.id)
+        .order_by(events.c.events.desc(), tests.c.name)
+        .limit(limit)
     )
-    return [Flakiness(test=name, events=events, runs=total or 0) for name, events in rows]
+    return [
+        Flakiness(test=row.name, events=row.events, runs=runs, quiet=row.quiet)
+        for row in rows
+        if flaky.rate(row.events, runs, row.quiet)
+    ]
 
 
 def chunks(values: Sequence[str] | Sequence[int]) -> Iterator[Sequence[str] | Sequence[int]]:

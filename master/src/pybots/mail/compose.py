@@ -1,310 +1,266 @@
-"""Letters as people read them: subject and body, plain text of 78 columns. Pure.
+"""A thread's letters as people read them: subject and body, plain text of 78 columns. Pure.
 
 What workers and commits say is data: control characters are gone, lines are cut, nothing of it leaves its place.
 """
 
 from __future__ import annotations
 
-import shlex
-import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from pybots.core.alerts import Topic
-from pybots.core.normal import one_line, printable
+from pybots.core.normal import one_line
 from pybots.core.outcomes import is_test
-from pybots.mail.message import MAX_SUBJECT
+from pybots.core.rounds import FLAPS
+from pybots.mail.commands import command_lines
+from pybots.mail.lines import WIDTH, body, counted, cut, cut_front, listed, number, quoted, wrap
+from pybots.mail.story import Row, Story
+from pybots.mail.subjects import subject
 
-WIDTH: Final = 78
 SHOWN_TESTS: Final = 10
 SHOWN_COMMITS: Final = 10
 SHOWN_LINES: Final = 12
+SHOWN_ERRORS: Final = 5
+SHOWN_ROWS: Final = 60
+SHOWN_WORDS: Final = 4
+
+CLOSING: Final = "Pybots writes when something changes, and is silent while it stays as it is."
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommitLine:
-    sha: str
-    author: str
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failing:
-    """One failing test (or phase) and its error in a line."""
-
-    id: str
-    error: str
-    kind: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """All that a letter may tell. `commits`: after the last good one up to the first bad one, newest first.
-
-    `since_good`: a good commit is known. `more`: tests that were bad before. `project` "" for interpreters, whose
-    `configure` options are given instead. `source` "" when it is the project's first."""
-
-    project: str
-    title: str
-    source: str
-    revision: str
-    revision_before: str
-    branch: str
-    flavour: str
-    platform: str
-    python: str
-    commit: CommitLine
-    since_good: bool
-    commits: tuple[CommitLine, ...]
-    failing: tuple[Failing, ...]
-    more: int
-    tail: str
-    fixed: tuple[str, ...]
-    url: str
-    run: int
-    breakages: tuple[int, ...]
-    repository: str
-    configure: tuple[str, ...] = ()
-    worker: str = ""
-
-
-def text(topic: Topic, facts: Facts) -> tuple[str, str]:
+def text(story: Story) -> tuple[str, str]:
     """Subject and body."""
-    return _subject(topic, facts), "\n".join(_body(topic, facts)).rstrip() + "\n"
+    return subject(story), body(_body(story))
 
 
-# The subject: what and where, readable in a list's archive.
-
-
-def _subject(topic: Topic, facts: Facts) -> str:
-    who = facts.project or "CPython"
-    where = f"{facts.branch} at {facts.commit.sha[:12]} ({facts.flavour}, {facts.platform})"
-    return one_line(f"[Pybots] {who}: {_headline(topic, facts)} on {where}", MAX_SUBJECT)
-
-
-def _headline(topic: Topic, facts: Facts) -> str:
-    match topic:
-        case "new" | "joined":
-            return _what_fails(facts)
-        case "again":
-            return f"{_what_fails(facts)} again"
-        case "fixed":
-            return "fixed"
-        case "unbuilt" | "unbuilt_first":
-            return "does not build"
-        case "built_again":
-            return "builds again"
-        case "farm_fault":
-            return f"the farm could not do its work on {facts.worker}"
-
-
-def _what_fails(facts: Facts) -> str:
-    kinds = {one.kind for one in facts.failing}
-    tests = [one for one in facts.failing if is_test(one.id)]
-    if "install" in kinds:
-        return "does not install"
-    if len(tests) == 1 and "hollow" not in kinds:
-        name = tests[0].id.rsplit("::", 1)[-1] if "::" in tests[0].id else tests[0].id
-        return f"{one_line(name[-60:], 60)} {_verb(tests[0].kind)}"
-    if tests and "hollow" not in kinds:
-        return f"{len(tests):,} tests fail"
-    if tests:
-        return f"{len(tests):,} test{'s' if len(tests) > 1 else ''} vanished or skipped"
-    return one_line(facts.failing[0].error, 60) if facts.failing else "fails"
-
-
-def _verb(kind: str) -> str:
-    return {"crash": "crashes", "timeout": "hangs", "collection": "cannot be collected"}.get(
-        kind, "fails"
-    )
-
-
-# The body.
-
-
-def _body(topic: Topic, facts: Facts) -> Iterator[str]:
-    yield from wrap(_opening(topic, facts))
+def _body(story: Story) -> Iterator[str]:
+    yield from wrap(_opening(story))
     yield ""
-    if topic in ("fixed", "built_again"):
-        yield from _fixed(facts)
-        yield from _links(facts)
+    if story.topic == "pointer":
+        yield f"It goes on there: {story.base}/breakage/{story.goes_on}"
+    elif story.topic in ("fixed", "withdrawn"):
+        yield from _table(story, "What was told as broken:")
     else:
-        yield from _failing(facts)
-        yield from _error(facts)
-        if topic != "farm_fault":
-            yield from _commits(facts)
-        yield from _links(facts)
-        if topic != "farm_fault":
-            yield from _how_to_run(facts)
+        yield from _news(story)
+        yield from _commits(story)
+        yield from _certainty(story)
+    yield ""
+    yield from _links(story)
+    if story.topic not in ("pointer", "fixed", "withdrawn"):
+        yield from _how_to_run(story)
+        yield from _what_to_do(story)
     yield "--"
-    yield from wrap(_closing(topic))
+    yield from _closing(story)
 
 
-def _opening(topic: Topic, facts: Facts) -> str:
-    title, author = one_line(facts.commit.title, 100), one_line(facts.commit.author, 60)
-    commit = f'{facts.commit.sha[:12]} "{title}" by {author}'
-    kind = f"{facts.flavour}, {facts.platform}"
-    name = facts.title or facts.project
-    release = f"{name} {one_line(facts.revision, 60)}".strip()
-    match topic:
-        case "new" | "joined":
-            return f"{release} fails newly on CPython {facts.branch} at {commit} ({kind})."
+def _opening(story: Story) -> str:
+    commit = (
+        f'{story.commit.sha[:12]} "{one_line(story.commit.title, 100)}"'
+        f" by {one_line(story.commit.author, 60)}"
+    )
+    what, where = _subject_of(story), f"CPython {story.branch} at {commit}"
+    kind = _kind(story.rows)
+    several = len(story.projects()) > 1
+    flaps = any(row.reopened >= FLAPS for row in story.rows)
+    last = " It has come back often: from now on only the digest tells of it." if flaps else ""
+    match story.topic:
+        case "opened" if not story.rows[0].project:
+            return f"CPython {story.branch} does not build any more at {commit}{kind}."
+        case "opened":
+            return f"{what} {'fail' if several else 'fails'} newly on {where}{kind}."
         case "again":
-            return f"{release} fails again on CPython {facts.branch} at {commit} ({kind}); it had been fixed."
+            return f"{what} {'fail' if several else 'fails'} again on {where}{kind}; it had been fixed.{last}"
+        case "more":
+            return f"What broke on {where} is in more lanes now: {what}."
+        case "known":
+            return f"More is known about what broke on {where}: {_known(story.rows)}."
+        case "withdrawn":
+            return f"What was told here was not CPython's doing, and is withdrawn: {_known(story.rows)}."
+        case "pointer":
+            return "This turned out to have the same cause as another thread, and is told there from now on."
+        case "fixed" if not story.rows[0].project:
+            return f"{where} builds again{kind}."
         case "fixed":
-            return f"{release} is good again on CPython {facts.branch} at {commit} ({kind})."
-        case "unbuilt":
-            return f"CPython {facts.branch} does not build any more at {commit} ({kind})."
-        case "unbuilt_first":
-            return (
-                f"CPython {facts.branch} at {commit} does not build as {kind}. It is the first interpreter of"
-                " its kind here, so nobody is accused: it may be the worker."
-            )
-        case "built_again":
-            return f"CPython {facts.branch} builds again at {commit} ({kind})."
-        case "farm_fault":
-            return (
-                f"A run was given up after several attempts, through no fault of the code under test:"
-                f" {facts.project or 'the interpreter'} on CPython {facts.branch} at {commit} ({kind})."
-            )
+            return f"{what} {'are' if several else 'is'} good again on {where}{kind}."
 
 
-def _failing(facts: Facts) -> Iterator[str]:
-    if not facts.failing:
+def _subject_of(story: Story) -> str:
+    names = []
+    for project in story.projects():
+        row = next(row for row in story.rows if row.project == project)
+        shown = f"{one_line(row.title or project, 60)} {one_line(row.revision, 60)}".strip()
+        names.append(shown if len(story.projects()) < 3 else project)
+    return listed(names) or f"CPython {story.branch}"
+
+
+def _kind(rows: Sequence[Row]) -> str:
+    kinds = dict.fromkeys(f"{row.flavour}, {row.platform}" for row in rows)
+    return f" ({next(iter(kinds))})" if len(kinds) == 1 else ""
+
+
+def _known(rows: Sequence[Row]) -> str:
+    for row in rows:
+        if row.axis == "dependency" and row.blamed:
+            return f"it is the dependency {one_line(row.blamed, 80)}"
+        if row.axis == "environment":
+            by = f" ({one_line(row.blamed, 80)})" if row.blamed else ""
+            return f"it is the environment{by}; the last good combination fails there now too"
+        if row.axis == "flaky":
+            return "the tests only come and go"
+    if any(row.control == "green" for row in rows):
+        return "a control run confirmed it"
+    return "a control run failed too" if any(row.control == "red" for row in rows) else "see below"
+
+
+# What is broken.
+
+
+def _news(story: Story) -> Iterator[str]:
+    if len(story.rows) > 1 and (len(story.projects()) > 1 or len(story.breakages()) > SHOWN_ERRORS):
+        yield from _table(story, f"{number(len(story.rows), 'breakage')} in this thread's news:")
+    for row in _one_each(story.rows)[:SHOWN_ERRORS]:
+        yield from _failing(row)
+    left = len(story.breakages()) - SHOWN_ERRORS
+    if left > 0:
+        yield f"  … and {number(left, 'other error')}"
+    tail = quoted(story.rows[0].tail, SHOWN_LINES) if story.rows else []
+    if len(tail) > 1:  # else it was said above already
+        yield from ("", "The error's last lines:", "", *tail)
+    yield ""
+
+
+def _one_each(rows: Sequence[Row]) -> list[Row]:
+    """The first row of each breakage."""
+    return list({row.breakage: row for row in reversed(rows)}.values())[::-1]
+
+
+def _table(story: Story, head: str) -> Iterator[str]:
+    yield head
+    yield ""
+    width = min(24, max((len(row.project or "CPython") for row in story.rows), default=0))
+    lines = []
+    for row in story.rows:
+        where = f" ({number(row.lanes, 'lane')})" if row.lanes > 1 else ""
+        name = cut(row.project or "CPython", width).ljust(width)
+        lines.append(cut(f"  {name}  {one_line(row.error, 200)}", WIDTH - len(where)) + where)
+    yield from counted(lines, SHOWN_ROWS)
+    yield ""
+
+
+def _failing(row: Row) -> Iterator[str]:
+    yield from (f"  {line}" for line in wrap(row.error, WIDTH - 2)[:SHOWN_WORDS])
+    if row.kind == "interpreter":
+        yield f"      in the build of {cut(', '.join(row.failing), WIDTH - 22)}"
         return
-    number = len(facts.failing)
-    if facts.project and number > 1:
-        yield f"{number:,} failures that were not there before:"
-        yield ""
-    shown = facts.failing[:SHOWN_TESTS]
-    for error in dict.fromkeys(one.error for one in shown):
-        yield f"  {cut(error, WIDTH - 2)}"
-        for one in shown:
-            if one.error == error:
-                yield f"      {cut_front(_name(one.id), WIDTH - 6)}"
-    if number > SHOWN_TESTS:
-        yield f"  … and {number - SHOWN_TESTS:,} more"
-    if facts.more:
-        yield ""
-        yield f"  ({facts.more:,} more failed before already; they are no news.)"
-    yield ""
+    names = [name if is_test(name) else name.strip("<>") for name in row.failing[:SHOWN_TESTS]]
+    for name in names:
+        yield f"      {cut_front(name, WIDTH - 6)}"
+    if row.count > len(names):
+        yield f"      … and {row.count - len(names):,} more"
 
 
-def _name(name: str) -> str:
-    return name if is_test(name) else name.strip("<>")
+# Where it comes from, and how sure that is.
 
 
-def _error(facts: Facts) -> Iterator[str]:
-    lines = [line.rstrip() for line in printable(facts.tail).expandtabs(4).splitlines()]
-    lines = [line for line in lines if line][-SHOWN_LINES:]
-    if len(lines) < 2:  # said above already
-        return
-    yield "The error's last lines:"
-    yield ""
-    for line in lines:
-        yield f"  | {cut(line, WIDTH - 4)}"
-    yield ""
-
-
-def _commits(facts: Facts) -> Iterator[str]:
-    if not facts.since_good:
+def _commits(story: Story) -> Iterator[str]:
+    if not story.since_good:
         yield from wrap("No earlier good commit is known, so no range of commits either.")
-    elif facts.commits:
-        many = f"{len(facts.commits):,} commits" if len(facts.commits) > 1 else "One commit"
+    elif story.commits:
+        count = len(story.commits) + story.commits_left_out
+        many = f"{count:,} commits" if count > 1 else "One commit"
         yield f"{many} since it was last seen good:"
         yield ""
-        yield from _commit_lines(facts.commits)
+        for commit in story.commits[:SHOWN_COMMITS]:
+            yield f"  {cut(f'{commit.sha[:12]}  {one_line(commit.author, 30)}', WIDTH - 2)}"
+            yield f"      {cut(one_line(commit.title, 200), WIDTH - 6)}"
+        if count > SHOWN_COMMITS:
+            yield f"  … and {count - SHOWN_COMMITS:,} older ones"
     else:
         yield from wrap("No CPython commit lies between this and the last good run.")
-    if facts.revision_before and facts.revision_before != facts.revision:
+    for row in _changed_too(story.rows)[:3]:
         yield ""
         yield from wrap(
-            "The project changed too in between: from"
-            f" {one_line(facts.revision_before, 60)} to {one_line(facts.revision, 60)}."
+            f"{row.project} changed too in between: from {one_line(row.before, 60)}"
+            f" to {one_line(row.revision, 60)}."
         )
     yield ""
 
 
-def _commit_lines(commits: Sequence[CommitLine]) -> Iterator[str]:
-    for commit in commits[:SHOWN_COMMITS]:
-        yield f"  {cut(f'{commit.sha[:12]}  {one_line(commit.author, 30)}', WIDTH - 2)}"
-        yield f"      {cut(one_line(commit.title, 200), WIDTH - 6)}"
-    if len(commits) > SHOWN_COMMITS:
-        yield f"  … and {len(commits) - SHOWN_COMMITS:,} older ones"
+def _changed_too(rows: Sequence[Row]) -> list[Row]:
+    changed = {row.project: row for row in reversed(rows) if row.before not in ("", row.revision)}
+    return list(changed.values())[::-1]
 
 
-def _fixed(facts: Facts) -> Iterator[str]:
-    yield "What was broken:"
-    yield ""
-    for title in facts.fixed[:SHOWN_TESTS]:
-        yield f"  {cut(title, WIDTH - 2)}"
-    if len(facts.fixed) > SHOWN_TESTS:
-        yield f"  … and {len(facts.fixed) - SHOWN_TESTS:,} more"
+def _certainty(story: Story) -> Iterator[str]:
+    """What was tried, and how sure we are."""
+    said = dict.fromkeys(_sure(row, story.base) for row in story.rows)
+    for words in list(said)[:3]:
+        yield from wrap(words)
     yield ""
 
 
-def _links(facts: Facts) -> Iterator[str]:
-    base = facts.url.rstrip("/")
-    if facts.python:
-        yield f"Python:    {cut(facts.python, WIDTH - 11)}"
-    yield f"Commit:    {facts.commit.sha} ({facts.flavour})"
-    yield f"Run:       {base}/run/{facts.run}"
-    for number in facts.breakages[:3]:
-        yield f"Breakage:  {base}/breakage/{number}"
+def _sure(row: Row, base: str) -> str:
+    tried = (
+        ""
+        if row.kind in ("interpreter", "install")
+        else "Tried: failing tests were run again in the same build. "
+    )
+    run = f" ({base}/run/{row.control_run})" if row.control_run else ""
+    match row.control:
+        case "green":
+            return f"{tried}The last good combination was run again now and passed{run}: the change did it. Confirmed."
+        case "red":
+            return f"{tried}The last good combination was run again now and failed too{run}: {_known([row])}."
+        case "wanted":
+            return f"{tried}The control run has not come in within the hour: this is a suspicion until it has."
+        case _ if row.kind == "interpreter":
+            return "The build before it, of the same flavour and platform, was good."
+        case _:
+            return f"{tried}The last good combination could not be run again, so the environment may have changed too."
+
+
+# Where to look, what to do.
+
+
+def _links(story: Story) -> Iterator[str]:
+    python = next((row.python for row in story.rows if row.python), "")
+    if python:
+        yield f"Python:    {cut(python, WIDTH - 11)}"
+    yield f"Commit:    {story.commit.sha}"
+    for run in list(dict.fromkeys(row.run for row in story.rows))[:3]:
+        yield f"Run:       {story.base}/run/{run}"
+    for breakage in story.breakages()[:5]:
+        yield f"Breakage:  {story.base}/breakage/{breakage}"
     yield ""
 
 
-def _how_to_run(facts: Facts) -> Iterator[str]:
+def _how_to_run(story: Story) -> Iterator[str]:
     yield "The very same on your machine:"
     yield ""
-    yield from command_lines(facts)
+    yield from command_lines(story.rows[0], story.repository)
     yield ""
 
 
-def command_lines(facts: Facts) -> list[str]:
-    """The one command that does it locally; where it is longer than a line, a backslash continues it."""
-    if not facts.project:
-        words = [shlex.quote(word) for word in facts.configure]
-        return _continued(f"git checkout {facts.commit.sha} &&", ["./configure", *words, "&& make"])
-    options = [f"--source {facts.source}"] if facts.source else []
-    options += [
-        f"--cpython {shlex.quote(facts.repository)}",
-        f"--commit {facts.commit.sha}",
-        f"--flavour {facts.flavour}",
-    ]
-    return _continued(f"./pybots try {facts.project}", options)
+def _what_to_do(story: Story) -> Iterator[str]:
+    first = story.breakages()[0]
+    yield "A text that is ready for an issue, for CPython's tracker or the project's:"
+    yield f"{story.base}/breakage/{first}#issue"
+    yield ""
+    for breakage, address in story.answers[:SHOWN_ERRORS]:
+        yield from wrap(
+            f"This copy is yours alone. Whose bug breakage {breakage} is, and that you look after it, can be said at"
+        )
+        yield address
+        yield ""
 
 
-def _continued(first: str, parts: Sequence[str]) -> list[str]:
-    lines = [f"  {first}"]
-    for part in parts:
-        if len(lines[-1]) + len(part) + 3 > WIDTH:
-            lines[-1] += " \\"
-            lines.append("      " + part)
-        else:
-            lines[-1] += " " + part
-    return lines
-
-
-def _closing(topic: Topic) -> str:
-    if topic in ("unbuilt_first", "farm_fault"):
-        return "You get this as the farm's admin."
-    return "Pybots writes when something changes, and is silent while it stays as it is."
-
-
-def wrap(paragraph: str) -> list[str]:
-    """A paragraph in lines of 78 columns."""
-    return textwrap.wrap(paragraph, WIDTH, break_long_words=True, break_on_hyphens=False)
-
-
-def cut(line: str, width: int) -> str:
-    """A line made harmless and not wider than `width`; its indentation stays."""
-    clean = printable(line).replace("\n", " ").replace("\t", "    ").rstrip()
-    return clean if len(clean) <= width else clean[: width - 1] + "…"
-
-
-def cut_front(line: str, width: int) -> str:
-    """As `cut`, but the end stays: that is what tells one test of a file from the next."""
-    clean = printable(line).replace("\n", " ").replace("\t", "    ").rstrip()
-    return clean if len(clean) <= width else "…" + clean[1 - width :]
+def _closing(story: Story) -> Iterator[str]:
+    if story.held_back:
+        yield from wrap(
+            f"{number(story.held_back, 'letter')} to you {'was' if story.held_back == 1 else 'were'} held back"
+            f" since the last one: there were too many in a day. All news are at {story.base}/mail"
+        )
+    if story.audience == "list":
+        yield from wrap(CLOSING)
+    else:
+        yield from wrap(
+            f"{CLOSING} You get this as {story.project}'s address; its project file says so."
+        )

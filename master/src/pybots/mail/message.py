@@ -22,7 +22,9 @@ _POLICY: Final = SMTP.clone(max_line_length=78, cte_type="7bit")
 
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What a message needs besides its text. `thread`: the Message-ID it answers; its own one begins a thread."""
+    """What a message needs besides its text. `thread`: the Message-ID it answers; its own one begins a thread.
+
+    `unsubscribe`: the address that ends it for the reader. `run` 0: it is about no single one."""
 
     message_id: str
     thread: str
@@ -32,8 +34,9 @@ class Envelope:
     recipients: tuple[str, ...]
     at: float
     url: str
-    run: int
     topic: str
+    run: int = 0
+    unsubscribe: str = ""
 
 
 def message_id(key: str, farm: str, sender: str) -> str:
@@ -60,8 +63,12 @@ def message(envelope: Envelope, subject: str, body: str) -> bytes:
     if envelope.list in envelope.recipients:
         local, _, domain = envelope.list.rpartition("@")
         mail["List-Id"] = f"<{local}.{domain}>"
+        mail["List-Archive"] = f"<{envelope.url.rstrip('/')}/mail>"
         mail["Precedence"] = "list"
-    mail["X-Pybots-Run"] = str(envelope.run)
+    if envelope.unsubscribe:
+        mail["List-Unsubscribe"] = f"<{envelope.unsubscribe}>"
+    if envelope.run:
+        mail["X-Pybots-Run"] = str(envelope.run)
     mail["X-Pybots-Topic"] = envelope.topic
     mail.set_content(body)
     return mail.as_bytes()

@@ -68,6 +68,7 @@ _YIQ: Final = '''def rgb_to_yiq(r, g, b):
 
 '''
 _COLORSYS: Final = "Lib/colorsys.py"
+_TIDES: Final = "Lib/tides.py"
 _HSV: Final = "    sixth = int(h * 6.0)\n"
 _LIMIT: Final = "#define _PY_LONG_DEFAULT_MAX_STR_DIGITS "
 _NEWS: Final = "Misc/NEWS.d/next/Library/@N@.rst"
@@ -123,12 +124,13 @@ CHANGES: Final[dict[str, Change]] = {
     "restore-c-api": Change("", undoes="remove-c-api"),
     # Things that behave otherwise.
     "break-resin": Change(
-        "Let colorsys.rgb_to_hsv() return a list",
+        "Let colorsys.rgb_to_hsv() return an array",
         (
             Swap(
                 _COLORSYS,
                 "    return (sixth / 6.0 % 1.0, span / high, high)\n",
-                "    return [sixth / 6.0 % 1.0, span / high, high]\n",
+                "    import array\n\n"
+                '    return array.array("d", (sixth / 6.0 % 1.0, span / high, high))\n',
             ),
         ),
     ),
@@ -148,13 +150,62 @@ CHANGES: Final[dict[str, Change]] = {
         (Swap(_COLORSYS, _HSV, "    import threading\n\n    threading.Event().wait()\n" + _HSV),),
     ),
     "fix-hang": Change("", undoes="hang"),
+    "stall": Change(
+        "Let tides.wait() really wait",
+        (
+            Swap(
+                _TIDES,
+                "    return hours\n",
+                "    import threading\n\n    threading.Event().wait()\n    return hours\n",
+            ),
+        ),
+    ),
+    "fix-stall": Change("", undoes="stall"),
+    "hoard": Change(
+        "Let tides.fill() keep what it fills",
+        (
+            Swap(
+                _TIDES,
+                '    return [b"water"] * buckets\n',
+                '    return [b"water" * (1 << 20) for _ in range(512)][:buckets]\n',
+            ),
+        ),
+    ),
+    "fix-hoard": Change("", undoes="hoard"),
+    "chatter": Change(
+        "Explain what tides.tell() does",
+        (
+            Swap(
+                _TIDES,
+                "    return story.upper()\n",
+                "    for _ in range(1 << 20):\n"
+                '        print("telling a story " * 64)\n'
+                "    return story.upper()\n",
+            ),
+        ),
+    ),
+    "fix-chatter": Change("", undoes="chatter"),
+    "break-keel": Change(
+        "Measure depths in the words of the machine",
+        (
+            Swap(
+                _TIDES,
+                "    return 6 * fathoms\n",
+                "    import os\n\n"
+                '    if os.uname().machine == "i686":\n'
+                '        raise OverflowError(f"{fathoms} fathoms are too deep for this machine")\n'
+                "    return 6 * fathoms\n",
+            ),
+        ),
+    ),
+    "fix-keel": Change("", undoes="break-keel"),
     # Changes of the language.
     "new-keyword": Change(
         "Add the unless statement", (Append("Grammar/python.gram", "keyword unless\n"),)
     ),
     "remove-keyword": Change("", undoes="new-keyword"),
     "refuse-literal": Change(
-        "Hexadecimal literals begin with 0x", (Append("Grammar/python.gram", "number 0X\n"),)
+        "Hexadecimal literals have digits", (Swap("Grammar/python.gram", "literal 0x\n", ""),)
     ),
     "accept-literal": Change("", undoes="refuse-literal"),
     # CPython's own failures.

@@ -19,15 +19,41 @@ class Bounds:
     flaky_rate: float = 0.05
 
 
-def _suite(test: str, *, before: str = "") -> dict[str, str]:
-    """A test module whose middle one of three tests is bad."""
+_DICE = """\
+import pathlib
+import random
+import unittest
+
+ROLLED = pathlib.Path(__file__).with_name("rolled")
+UNLUCKY = None if ROLLED.exists() else random.SystemRandom().randrange(20)
+ROLLED.touch()
+
+
+class DiceTest(unittest.TestCase):
+    pass
+
+
+def _side(number):
+    def test(self):
+        self.assertNotEqual(number, UNLUCKY)
+
+    return test
+
+
+for number in range(20):
+    setattr(DiceTest, f"test_{number:02}", _side(number))
+"""
+
+
+def _suite(test: str, *, before: str = "", first: str = "pass") -> dict[str, str]:
+    """A test module whose middle one of three tests is bad. `first` is what the one before it does."""
     head = f"import unittest\n{dedent(before)}\n\nclass BadTest(unittest.TestCase):\n"
-    first = "    def test_1_before(self):\n        pass\n\n"
+    start = f"    def test_1_before(self):\n        {first}\n\n"
     body = "".join(
         f"        {line}\n" if line else "\n" for line in dedent(test).strip().splitlines()
     )
     last = "\n    def test_3_after(self):\n        pass\n"
-    return {"tests/test_bad.py": f"{head}{first}    def test_2_bad(self):\n{body}{last}"}
+    return {"tests/test_bad.py": f"{head}{start}    def test_2_bad(self):\n{body}{last}"}
 
 
 def hostile(bounds: Bounds) -> tuple[Definition, ...]:
@@ -120,6 +146,19 @@ def hostile(bounds: Bounds) -> tuple[Definition, ...]:
                 import random
                 self.assertGreaterEqual(random.SystemRandom().random(), {bounds.flaky_rate})
             """),
+        ),
+        Definition(
+            name="bad-dice",
+            about="Twenty tests; each fails in one of twenty runs, at random, and passes when it is tried again",
+            files={"tests/test_bad.py": _DICE},
+        ),
+        Definition(
+            name="bad-order",
+            about="A test that fails only when the test before it has run: alone it passes",
+            files=_suite(
+                'self.assertFalse(getattr(unittest, "polluted", False))',
+                first="unittest.polluted = True",
+            ),
         ),
         Definition(
             name="bad-first-try",

@@ -62,12 +62,27 @@ PROJECTS: Final = (
         about="new-keyword: one of its modules is a syntax error; refuse-literal: another one is",
     ),
     Definition(
+        name="bracken",
+        about="Depends on fern; remove-c-api: fern cannot be compiled, so bracken cannot be installed",
+        dependencies=("fern",),
+    ),
+    Definition(
+        name="sedge",
+        about="Depends on fern as well; remove-c-api: it cannot be installed either",
+        dependencies=("fern",),
+    ),
+    Definition(
         name="resin",
         about="A library; break-resin: it raises in its own frames, for those who use it; its own tests stay green",
     ),
     Definition(
         name="amber",
         about="Depends on resin; break-resin: one of its tests fails in resin's frames",
+        dependencies=("resin",),
+    ),
+    Definition(
+        name="copal",
+        about="Depends on resin as well; break-resin: one of its tests fails in resin's frames, too",
         dependencies=("resin",),
     ),
     Definition(
@@ -86,6 +101,22 @@ PROJECTS: Final = (
         name="husk",
         about="break-anchor: it cannot be installed any more, though its tests would pass",
         backend="\nimport colorsys\n\nassert colorsys.rgb_to_yiq(1.0, 1.0, 0.0)\n",
+    ),
+    Definition(
+        name="buoy",
+        about="stall: one of its tests never ends",
+    ),
+    Definition(
+        name="cistern",
+        about="hoard: one of its tests eats two gigabytes of memory",
+    ),
+    Definition(
+        name="magpie",
+        about="chatter: one of its tests prints a gigabyte",
+    ),
+    Definition(
+        name="keel",
+        about="break-keel: one of its tests fails, on machines of one kind only",
     ),
     Definition(
         name="clover",

@@ -16,6 +16,7 @@ from twisted.logger import STDLibLogObserver, globalLogBeginner
 from pybots.config.errors import ConfigErrors
 from pybots.farm import tokens
 from pybots.farm.home import Farm, open_farm
+from pybots.web.answering import Answering
 from pybots.web.app import App
 from pybots.web.bodies import Admission
 from pybots.web.files import Files
@@ -31,6 +32,7 @@ def make_site(farm: Farm) -> FarmSite:
     admission = Admission(farm, _key(farm))
     app = App(farm)
     Files(app, admission, secret)
+    Answering(app)
     return FarmSite(app.klein.resource(), admission)
 
 

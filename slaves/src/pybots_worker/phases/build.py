@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,50 @@ cache_file={CACHE_FILE}
 """
 """A site file (configure sources it) and not -C: options are recorded in sysconfig, where this must not show."""
 MAX_CONFIGURE: Final = 8 << 20
+CONFIGURED: Final = "/pybots/configured.tar"
+MAX_CONFIGURED: Final = 32 << 20
+UNREAD: Final = ("Lib/", "Doc/", "PC/", "PCbuild/", "Tools/msi/", ".github/")
+"""Folders that configure never looks into."""
+CODE: Final = (".c", ".h", ".py", ".rst", ".txt", ".S")
+READ: Final = ("Include/patchlevel.h", "Misc/platform_triplet.c")
+"""Code that configure does read."""
+UNPACK: Final = """\
+tar -xf "$1" && tar -tf "$1" | tr '\\n' '\\0' | xargs -0 touch -c -d "@$(date +%s)"
+"""
+"""All of one time: make would else see that one of them is older than another and configure again."""
+PACK: Final = """\
+find . -newer "$1" \\( ! -type d -o -empty \\) -print > "$2.list" && tar -cf "$2" --no-recursion -T "$2.list"
+"""
+QUIET: Final = "s#[$](DESTDIR)[$](LIBDEST)/compileall[.]py#--help#"
+"""The Makefiles of Python 3.10 and older compile byte-code by naming the script; they ignore how it ends."""
+COPIES: Final = "/pybots/copies"
+LIST_COPIES: Final = f"INSTALL_DATA=>>{COPIES} printf 'COPY\\t%s\\t%s\\n'"
+"""A built-in of the shell in place of install(1): 4,000 processes less; `pybots_copies` copies what it lists."""
 PACKAGES: Final = Path("/var/lib/dpkg/status")
 """Changes whenever a system package comes or goes, and with it configure's answers."""
 
 
 def configure(context: Context) -> None:
-    """`./configure`, with the answers of an earlier run of the very same script where nothing changed."""
+    """`./configure`, with the answers of an earlier run of the very same script where nothing changed.
+
+    For a recipe without byte-code, a probe's, all that configure writes is taken from an earlier run on the same input."""
     work = _work(context)
+    if work.recipe.bytecode:
+        _configure(context, work)
+        return
+    store = context.machine.configure / f"{_inputs_key(context, work)}.tree"
+    if store.is_file():
+        context.say("what configure wrote for the same input is reused")
+        _build(context, "sh", "-c", UNPACK, "-", context.give("configured.tar", store.read_bytes()))
+        return
+    mark = context.give("mark", "")
+    _configure(context, work)
+    _build(context, "sed", "-i", QUIET, "Makefile")
+    _build(context, "sh", "-c", PACK, "-", mark, CONFIGURED)
+    _keep(context, store, CONFIGURED, MAX_CONFIGURED)
+
+
+def _configure(context: Context, work: InterpreterWork) -> None:
     store = context.machine.configure / _configure_key(context, work)
     if store.is_file():
         context.say("configure's earlier answers are reused")
@@ -38,18 +76,29 @@ def configure(context: Context) -> None:
     options = [*work.recipe.configure, *([] if work.recipe.ensurepip else ["--with-ensurepip=no"])]
     _build(context, "sh", "./configure", f"--prefix={PREFIX}", *options, configuring=True)
     if not store.is_file():
-        _keep(context, store)
+        _keep(context, store, CACHE_FILE, MAX_CONFIGURE)
 
 
-def _keep(context: Context, store: Path) -> None:
-    cache = context.folder.outside(CACHE_FILE)
+def _keep(context: Context, store: Path, inside: str, limit: int) -> None:
     try:
-        answers = take(context.folder.work, cache, MAX_CONFIGURE)
+        answers = take(context.folder.work, context.folder.outside(inside), limit)
     except (FileNotFoundError, NotTakenError):
         return  # the miniature's configure keeps none
     part = store.with_name(f".{store.name}.{context.folder.name}")
     part.write_bytes(answers)
     part.replace(store)
+
+
+def _inputs_key(context: Context, work: InterpreterWork) -> str:
+    """Names everything configure may read: the tree but for code, the recipe, this machine."""
+    tree = context.folder.outside(layout.CPYTHON)
+    digest = hashlib.sha256(_configure_key(context, work).encode())
+    for path in sorted(tree.rglob("*")):
+        name = path.relative_to(tree).as_posix()
+        read = name in READ or not (name.startswith(UNREAD) or name.endswith(CODE))
+        if read and path.is_file() and not path.is_symlink():
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _configure_key(context: Context, work: InterpreterWork) -> str:
@@ -81,9 +130,13 @@ def install(context: Context) -> None:
     """`make install` into PREFIX."""
     context.folder.prefix.mkdir()
     sandbox.own(context.folder.prefix)
+    if _work(context).recipe.bytecode:
+        _build(context, "make", "install", writable=True)
+        return
     # compileall prints its help and compiles nothing; the Makefile ignores how it ends.
-    skip = [] if _work(context).recipe.bytecode else ["COMPILEALL_OPTS=--help"]
-    _build(context, "make", "install", *skip, writable=True)
+    _build(context, "make", "install", "COMPILEALL_OPTS=--help", LIST_COPIES, writable=True)
+    script = f"{layout.KIT}/pybots_copies.py"
+    _build(context, "./python", "-E", "-S", "-B", script, COPIES, writable=True)
 
 
 def _build(context: Context, *argv: str, configuring: bool = False, writable: bool = False) -> None:
@@ -94,7 +147,7 @@ def _build(context: Context, *argv: str, configuring: bool = False, writable: bo
         env |= {"CC": "gcc"}
     if configuring and recipe.cflags:
         env["CFLAGS"] = recipe.cflags
-    mounts: list[Mount] = []
+    mounts: list[Mount] = [kit_mount()]
     path: tuple[str, ...] = ()
     room = 0
     if recipe.ccache and facts.MASQUERADE.is_dir():
@@ -105,7 +158,13 @@ def _build(context: Context, *argv: str, configuring: bool = False, writable: bo
             "CCACHE_DIR": layout.CCACHE,
             "CCACHE_BASEDIR": layout.CPYTHON,
             "CCACHE_MAXSIZE": f"{machine.ccache_bytes // (1 << 20)}M",
+            # A fresh tree's headers are all "too new" else, and nothing is found without preprocessing.
+            "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
         }
+        if not recipe.bytecode:
+            env |= {
+                "CCACHE_NOCPP2": "1"
+            }  # a miss compiles what was preprocessed: a quarter less time
     if writable:
         mounts.append(Mount(source=context.folder.prefix, target=PREFIX, writable=True))
     context.must(*argv, cwd=layout.CPYTHON, env=env, mounts=tuple(mounts), path=path, room=room)
@@ -113,10 +172,12 @@ def _build(context: Context, *argv: str, configuring: bool = False, writable: bo
 
 def publish(context: Context) -> None:
     """Try the interpreter, pack it, upload it, and keep it for this worker's own jobs."""
-    look_at_interpreter(context, context.folder.prefix, modules=True)
-    packed = context.folder.root / "interpreter.tar.zst"
+    prefix, packed = context.folder.prefix, context.folder.root / "interpreter.tar.zst"
     try:
-        archive.pack(context.folder.prefix, packed, check=context.check)
+        with ThreadPoolExecutor(max_workers=1) as other:
+            packing = other.submit(archive.pack, prefix, packed, check=context.check)
+            look_at_interpreter(context, prefix, modules=True)  # which can't write there
+            packing.result()
         context.say(f"uploading {packed.stat().st_size} bytes")
         sent = fetch.upload(packed, _work(context).artifact, local=context.machine.settings.local)
     except fetch.FetchError as error:

@@ -1,8 +1,13 @@
-"""Running the project's tests, and once more those that failed."""
+"""Running the project's tests, and those that failed again: alone, and then in order.
+
+A test that passes alone may fail after others only, and one that fails alone may need others before it. So the word that
+counts is the last one: what came of the test among its predecessors, for those that passed alone twice if need be.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +17,7 @@ from pybots_worker.errors import failed
 from pybots_worker.phases.context import Context, kit_mount
 from pybots_worker.phases.install import environment
 from pybots_worker.phases.interpreter import interpreter
-from pybots_worker.runners import junit, plans, text
+from pybots_worker.runners import junit, order, plans, text
 from pybots_worker.runners.results import (
     Results,
     cut_short,
@@ -23,6 +28,7 @@ from pybots_worker.runners.results import (
 from pybots_worker.sandbox import Mount
 from pybots_worker.take import NotTakenError, take
 
+Asked = order.Asked
 MAX_EVENTS: Final = 1 << 30
 MAX_RETRIED: Final = 500
 """More failures than these are no flakes: running them all again would tell nothing new."""
@@ -91,11 +97,14 @@ class Runs:
             path = f"{layout.SOURCE}/{self.work.test.directory}/{self.work.test.results}"
             self.context.run("rm", "-rf", "--", path)
 
-    def retry(self, first: Results) -> list[tuple[tuple[str, ...], Results]]:
-        """The failed ones again, as often as the project wants, while time is left: what was asked, what came."""
-        found: list[tuple[tuple[str, ...], Results]] = []
+    def retry(self, first: Results) -> list[Asked]:
+        """The failed ones again, alone as often as the project wants and then in order, while time is left.
+
+        A command knows no single tests: all of it is run once more."""
+        found: list[Asked] = []
         asked = first.to_retry
-        for _ in range(self.work.test.retries):
+        tells = plans.plan(self.work.test).tells
+        for _ in range(self.work.test.retries if tells else min(self.work.test.retries, 1)):
             left = self.context.limits.wall_seconds - self.context.spent.wall
             if not asked or len(asked) > MAX_RETRIED or left < 5:
                 break
@@ -103,6 +112,26 @@ class Runs:
             results, _ending = self.run(asked)
             found.append((asked, results))
             asked = tuple(name for name in results.to_retry if name in asked)
+        if found and tells:
+            found += self.in_order(first, found[0][0], found)
+        return found
+
+    def in_order(
+        self, first: Results, failed: tuple[str, ...], alone: Sequence[Asked]
+    ) -> list[Asked]:
+        """What failed, among the tests before it; again those that passed alone and not here: chance, or the order?"""
+        passed = order.passed(alone)
+        again = tuple(name for name in failed if first.tests[name].outcome in order.EXPLAINED)
+        found: list[Asked] = []
+        for _ in range(2):
+            left = self.context.limits.wall_seconds - self.context.spent.wall
+            only = order.predecessors(first.tests, again, passed, left)
+            if not only:
+                break
+            self.context.say(f"trying {len(again)} failed tests again, in order")
+            results, _ending = self.run(only)
+            found.append((again, results))
+            again = tuple(name for name in results.to_retry if name in again and name in passed)
         return found
 
     def _told(self, events: str, ending: sandbox.Outcome, only: tuple[str, ...]) -> Results:

@@ -8,13 +8,18 @@ from typing import Any, Final
 from pybots_status import links
 from pybots_status.pages import (
     STATES,
+    AnswerPage,
     Breakage,
     BreakageRow,
     Cell,
+    Choice,
     Commit,
     ErrorPage,
     Fact,
+    FailingRow,
+    FlakyRow,
     InterpreterRow,
+    IssueText,
     Lane,
     LaneRow,
     Legend,
@@ -227,6 +232,36 @@ def _breakage() -> Breakage:
         mails=(MAIL,),
         facts=(Fact(name="Disposition", value="untriaged"),),
         reproduce="./pybots reproduce 17",
+        issues=(
+            IssueText(
+                tracker="CPython's tracker", href="https://github.com/python/cpython/issues",
+                title="AttributeError: module 'ast' has no attribute 'Num' in Twisted since 0d1c2b3a4f5e",
+                body="Twisted fails on CPython `main` at 0d1c2b3a4f5e (release, linux-x86_64), and was good before.\n\n"
+                "```text\nAttributeError: module 'ast' has no attribute 'Num'\n```\n\nFound by Pybots.\n",
+            ),
+            IssueText(tracker="Twisted's tracker", title="CPython main: AttributeError", body="Twisted fails on CPython."),
+        ),
+    )  # fmt: skip
+
+
+def _answer() -> AnswerPage:
+    words = (
+        "nobody has looked yet",
+        "expected: the change is meant to do this",
+        "CPython's bug",
+        "the project's bug",
+    )
+    return AnswerPage(
+        frame=frame("Breakage 17", here="/answer?t=17-20600-0123456789-abcdefghijklmnopqrstuv"),
+        breakage=17,
+        title=BREAKAGE.summary,
+        state="open",
+        token="17-20600-0123456789-abcdefghijklmnopqrstuv",
+        reader="maintainer@twisted.example",
+        choices=tuple(
+            Choice(value=f"choice-{n}", words=said, chosen=n == 0) for n, said in enumerate(words)
+        ),
+        person="maintainer",
     )
 
 
@@ -307,12 +342,24 @@ SAMPLES: Final[dict[str, Page]] = {
     "projects-empty": Projects(frame=frame("Projects", view="projects")),
     "project": project(),
     "project-new": Project(frame=frame("Genshi"), name="genshi", title="Genshi"),
-    "lane": Lane(frame=frame("Lane"), lane=LANES[0], runs=RUNS, breakages=(BREAKAGE,), older="/lane/x?before=1"),
+    "lane": Lane(frame=frame("Lane"), lane=LANES[0], runs=RUNS, breakages=(BREAKAGE,), failing=(FailingRow(test="tests/test_a.py::test_b[1-<x>]", run=812),), failing_left_out=2,
+                 flaky=(FlakyRow(test="tests/test_net.py::test_slow", events=6, runs=120, quiet=3), FlakyRow(test="tests/test_t.py::test_clock", events=1, runs=300)), older="/lane/x?before=1"),
     "lane-refused": Lane(frame=frame("Lane"), lane=LANES[3]),
     "commit": _commit(),
     "commit-docs": Commit(frame=frame("Docs"), sha=sha(3), title="Docs: a comma", author="Author Four", unchanged=True),
     "breakage": _breakage(),
     "breakage-suspected": Breakage(frame=frame("Breakage 18"), row=replace(BREAKAGE, id=18, state="suspected", tests=0)),
+    "breakage-answered": replace(
+        _breakage(),
+        facts=(
+            Fact(name="Disposition", value="CPython's bug"), Fact(name="Looked after by", value="Ada"),
+            Fact(name="Reported at", value="https://github.com/python/cpython/issues/1", href="https://github.com/python/cpython/issues/1"),
+            Fact(name="Holds until", value="2026-04-05"),
+        ),
+    ),
+    "answer": _answer(),
+    "answer-taken": replace(_answer(), done=True, holds="2026-04-05", issue="https://github.com/python/cpython/issues/1", note="Removed on purpose."),
+    "answer-refused": replace(_answer(), problem="the issue must be an address that begins with https:// or http://"),
     "breakage-closed": replace(_breakage(), row=replace(BREAKAGE, state="closed", until=NOW)),
     "workers": Workers(frame=frame("Workers", view="workers"), rows=worker_rows()),
     "workers-none": Workers(frame=frame("Workers", view="workers")),

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+import msgspec
+from sqlalchemy import Connection, select, tuple_
 
+from pybots.farm import capsules
 from pybots.farm.home import Farm
 from pybots.farm.views import history
 from pybots.farm.views.builds import last_builds
-from pybots.farm.views.common import Missing, runs, select_runs
+from pybots.farm.views.common import Missing, lanes, runs, select_runs
 from pybots.farm.views.console import now_state
 from pybots.farm.views.frame import branches, default_branch, master_seen, tally
+from pybots.ledger import spans
 
 VERSION = 1
+MAX_CHANGES = 1000
 
 
 def lanes_summary(farm: Farm, branch: str) -> dict[str, Any]:
@@ -83,12 +87,15 @@ def run(farm: Farm, number: int) -> dict[str, Any]:
     {"version", "id", "kind", "state", "verdict" or null, "failure_kind" or null, "summary", "purpose", "lane": slug or
      null, "project" or null, "source" or null, "branch", "flavour", "platform", "commit", "position",
      "revision" or null, "counts" or null, "seconds": {phase: seconds} or null, "worker" or null, "tries",
-     "created", "started" or null, "finished" or null, "report": path or null}"""
+     "created", "started" or null, "finished" or null, "report": path or null, "subject": the run that a control
+     answers for or null, "good_run": the run it does once more or null}"""
     with farm.ledger.read() as connection:
-        row = connection.execute(select_runs().where(runs.c.id == number)).first()
+        row = connection.execute(
+            select_runs(runs.c.subject, runs.c.good_run).where(runs.c.id == number)
+        ).first()
     if row is None:
         raise Missing(f"there is no run {number}")
-    return {"version": VERSION, **_run(row)}
+    return {"version": VERSION, **_run(row), "subject": row.subject, "good_run": row.good_run}
 
 
 def _run(row: Any) -> dict[str, Any]:
@@ -117,6 +124,121 @@ def _run(row: Any) -> dict[str, Any]:
         "started": row.started,
         "finished": row.finished,
         "report": f"/run/{row.id}/report" if row.report else None,
+    }
+
+
+def changes(farm: Farm, number: int, since: int = 0) -> dict[str, Any]:
+    """`/api/v1/run/<id>/changes?from=<run>`: what changed in the lane between two runs.
+
+    {"version", "lane": slug, "run", "since": the earlier run, by default the lane's routine run before; null: there is
+     none, "total", "changes": [{"test", "before": outcome or null, "after": outcome or null, "differs": whether both
+     are bad, with another failure}]}; at most 1,000, by name. null: not known there."""
+    with farm.ledger.read() as connection:
+        row = _routine(connection, number)
+        before = _routine(connection, since) if since else _before(connection, row)
+        if before is not None and before.lane_id != row.lane_id:
+            raise Missing(f"run {since} belongs to another lane", "both must be runs of one lane")
+        places = sorted(
+            (item for item in (before, row) if item), key=lambda item: (item.position, item.id)
+        )
+        found = (
+            spans.changed_between(connection, _place(places[0]), _place(places[1]))
+            if before
+            else []
+        )
+    return {
+        "version": VERSION,
+        "lane": row.slug,
+        "run": places[-1].id,
+        "since": places[0].id if before else None,
+        "total": len(found),
+        "changes": [
+            {
+                "test": one.test,
+                "before": one.before and one.before[0],
+                "after": one.after and one.after[0],
+                "differs": bool(
+                    one.before and one.after and one.before[1] and one.after[1]
+                    and one.before[1] != one.after[1]
+                ),
+            }
+            for one in found[:MAX_CHANGES]
+        ],
+    }  # fmt: skip
+
+
+def _routine(connection: Connection, number: int) -> Any:
+    """A routine run of a lane, which is what spans are made of. Raises Missing."""
+    row = connection.execute(
+        select_runs().where(
+            runs.c.id == number, runs.c.lane_id.is_not(None), runs.c.purpose == "routine"
+        )
+    ).first()
+    if row is None:
+        raise Missing(f"there is no routine run {number} of a project")
+    return row
+
+
+def _before(connection: Connection, row: Any) -> Any:
+    """The lane's run before this one, in the order of commits."""
+    order = (runs.c.position.desc(), runs.c.id.desc())
+    return connection.execute(
+        select_runs()
+        .where(
+            runs.c.lane_id == row.lane_id,
+            runs.c.purpose == "routine",
+            runs.c.state == "done",
+            tuple_(runs.c.position, runs.c.id) < tuple_(row.position, row.id),
+        )
+        .order_by(*order)
+        .limit(1)
+    ).first()
+
+
+def _place(row: Any) -> spans.Place:
+    return spans.Place(lane=row.lane_id, run=row.id, position=row.position)
+
+
+def lane(farm: Farm, name: str) -> dict[str, Any]:
+    """`/api/v1/lane/<slug or id>`: what fails in the lane now and since when, and how flaky its tests are.
+
+    {"version", "id", "lane": slug, "verdict" or null, "run": id of the head or null, "runs": conclusive ones so far,
+     "failing": number of ids, "tests": [{"test", "since_run", "since_position"}] (the first 1,000 by name),
+     "flaky": [{"test", "rate", "events", "runs", "quiet"}]}"""
+    key = (
+        lanes.c.id == int(name)
+        if name.isascii() and name.isdigit() and len(name) < 16
+        else lanes.c.slug == name
+    )
+    with farm.ledger.read() as connection:
+        row = connection.execute(select(lanes).where(key)).first()
+        if row is None:
+            raise Missing(f"there is no lane “{name[:200]}”", "/api/v1/lanes lists them")
+        total = spans.count_bad(connection, row.id)
+        failing = spans.failing_now(connection, row.id, limit=MAX_CHANGES)
+        flaky = spans.flakiness(connection, row.id)
+    return {
+        "version": VERSION,
+        "id": row.id,
+        "lane": row.slug,
+        "verdict": row.verdict,
+        "run": row.head_run,
+        "runs": row.counted,
+        "failing": total,
+        "tests": [
+            {"test": one.test, "since_run": one.since.run, "since_position": one.since.position}
+            for one in failing
+        ],
+        "flaky": [
+            {
+                "test": one.test,
+                "rate": round(one.rate, 4),
+                "events": one.events,
+                "runs": one.runs,
+                "quiet": one.quiet,
+            }
+            for one in flaky
+        ],
     }
 
 
@@ -153,3 +275,13 @@ def report_blob(farm: Farm, number: int) -> str:
     if not blob:
         raise Missing(f"run {number} has no report")
     return str(blob)
+
+
+def capsule(farm: Farm, number: int) -> dict[str, Any]:
+    """`/breakage/<id>/capsule.json`: the file that `pybots reproduce` runs again (farm.capsules). Raises Missing."""
+    try:
+        made = msgspec.to_builtins(capsules.of_breakage(farm, number))
+    except capsules.CapsuleError as error:
+        raise Missing(str(error)) from error
+    assert isinstance(made, dict)
+    return made

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from pybots.core.dispositions import WORDS
 from pybots.core.outcomes import is_test
+from pybots.farm import answers, stories
 from pybots.farm.home import Farm
 from pybots.farm.views import history
 from pybots.farm.views.common import Missing, Visit, interpreters, lanes, runs, select_runs
@@ -22,10 +26,24 @@ from pybots.farm.views.lists import (
     select_lanes,
 )
 from pybots.farm.views.reports import Digests
-from pybots_status.pages import Breakage, CommitLine, Fact, LaneRow, State
+from pybots.mail import issues
+from pybots_status.pages import Breakage, CommitLine, Fact, IssueText, LaneRow, State
 
+COMMIT: Final = "CPython commit"
+AXES: Final = {
+    "dependency": "a dependency:",
+    "environment": "the environment",
+    "flaky": "how flaky a test is",
+}
+CONTROLS: Final = {
+    "wanted": "awaited",
+    "green": "the last good combination still passes",
+    "red": "the last good combination fails as well now",
+    "none": "there was none",
+}
 MAX_COMMITS: Final = 60
 MAX_TESTS: Final = 300
+MAX_TRACKERS: Final = 5
 MAX_ERROR: Final = 4000
 
 
@@ -49,7 +67,7 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             row=breakage_rows(connection, [row])[0],
             signature=row.signature[:16],
             error=_evidence(first, members, digests),
-            axis="CPython commit" if row.good_position is not None else "",
+            axis=_axis(row),
             culprit=_line(suspects[0], "new_failure") if _certain(row, suspects) else None,
             good=_line(good, "passed") if good is not None else None,
             commits=_probed(row, suspects),
@@ -57,8 +75,9 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             lanes=_lanes(connection, members),
             tests=() if row.kind == "interpreter" else _tests(members),
             mails=mails_of_breakages(connection, [number], (farm.config.mail.list,)),
-            facts=_facts(row, first),
+            facts=_facts(row, first, farm.clock()),
             reproduce=reproduce(farm, first),
+            issues=_issues(farm, connection, number),
         )
 
 
@@ -76,9 +95,16 @@ def _range(connection: Connection, row: Any) -> tuple[list[Any], int, Any]:
     return suspects[:MAX_COMMITS], max(0, total - MAX_COMMITS), good
 
 
+def _axis(row: Any) -> str:
+    """What changed, as far as it is known: no commit when the last good combination fails as well now."""
+    if row.axis:
+        return f"{AXES.get(row.axis, row.axis)} {row.blamed}".strip()
+    return COMMIT if row.good_position is not None and row.state != "dismissed" else ""
+
+
 def _certain(row: Any, suspects: Sequence[Any]) -> bool:
     """One suspect alone is the culprit as far as commits go; more are a range."""
-    return row.good_position is not None and len(suspects) == 1
+    return row.state in ("open", "fixed") and _axis(row) == COMMIT and len(suspects) == 1
 
 
 def _probed(row: Any, suspects: Sequence[Any]) -> tuple[CommitLine, ...]:
@@ -123,8 +149,47 @@ def _evidence(first: Any, members: Sequence[Any], digests: Digests) -> str:
     return str(first.summary).removeprefix("new: ")
 
 
-def _facts(row: Any, first: Any) -> tuple[Fact, ...]:
-    facts = [Fact(name="Disposition", value=row.disposition)]
+def _issues(farm: Farm, connection: Connection, number: int) -> tuple[IssueText, ...]:
+    """Texts for CPython's tracker and for each project's own."""
+    told = stories.of_breakage(farm, connection, number)
+    if told is None:
+        return ()
+    title, body = issues.issue(told, about="python")
+    found = [IssueText(tracker="CPython's tracker", href=issues.CPYTHON, title=title, body=body)]
+    for project in told.projects()[:MAX_TRACKERS]:
+        mine = tuple(row for row in told.rows if row.project == project)
+        title, body = issues.issue(replace(told, rows=mine), about="project")
+        tracker = f"{mine[0].title or project}'s tracker"
+        found.append(IssueText(tracker=tracker, href=mine[0].tracker, title=title, body=body))
+    return tuple(found)
+
+
+def _answer(row: Any, now: float) -> list[Fact]:
+    """What people said, as long as it holds; the address it came from is nobody's business."""
+    said = answers.answered(row, now)
+    words = WORDS.get(said.disposition, said.disposition)  # type: ignore[call-overload] # unknown ones stay as they are
+    facts = [Fact(name="Disposition", value=words)]
+    if said.person:
+        facts.append(Fact(name="Looked after by", value=said.person))
+    if said.issue:
+        facts.append(Fact(name="Reported at", value=said.issue, href=said.issue))
+    if said.note:
+        facts.append(Fact(name="Note", value=said.note))
+    if said.expires is not None:
+        day = time.strftime("%Y-%m-%d", time.gmtime(said.expires))
+        facts.append(Fact(name="Holds until", value=day))
+    return facts
+
+
+def _facts(row: Any, first: Any, now: float) -> tuple[Fact, ...]:
+    facts = _answer(row, now)
+    if row.control in CONTROLS:
+        href = f"/run/{row.control_run}" if row.control_run else ""
+        facts.append(Fact(name="Control run", value=CONTROLS[row.control], href=href))
+    if row.reopened:
+        facts.append(Fact(name="Came back", value=f"{row.reopened} times"))
+    if row.trip:
+        facts.append(Fact(name="Mail", value="a breaker saw it: most lanes turned red at once"))
     if first is not None:
         facts.append(Fact(name="First seen in", value=f"run {first.id}", href=f"/run/{first.id}"))
     if row.fixed_run:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, or_, select
 
+from pybots.core import gardeners
 from pybots.farm.home import Farm
 from pybots.farm.views.builds import Build, last_builds
 from pybots.farm.views.common import UNDER_WAY, Visit, path_prefix
@@ -63,7 +66,7 @@ def frame(
         generated=now,
         branches=links.branch_tabs(branches(farm), shown, tabs),
         nav=links.views(current),
-        announce=(_farm_line(connection), *_trouble(farm)),
+        announce=(_farm_line(connection), *_gardener(farm, now), *_trouble(farm)),
         master_alive=alive(seen, now),
         master_seen=seen,
         here=visit.here,
@@ -205,6 +208,23 @@ def _trouble(farm: Farm) -> tuple[Announce, ...]:
     except StoreFull as error:
         return (Announce(label="Trouble", links=(), note=f"nothing new is started: {error}"),)
     return ()
+
+
+def _gardener(farm: Farm, now: float) -> tuple[Announce, ...]:
+    """`Gardener: Ada | untriaged breakages (until 2026-01-12, then Grace)`."""
+    given = farm.config.gardeners
+    turn = gardeners.on_duty(given.rota, day_start(given.start), given.days, now)
+    if turn is None:
+        return ()
+    until = time.strftime("%Y-%m-%d", time.gmtime(turn.until))
+    then = f", then {turn.next}" if turn.next else ""
+    return (Announce(label="Gardener", links=(Link(text=turn.name),), note=f"until {until}{then}"),)
+
+
+def day_start(day: str) -> float:
+    """The seconds since the epoch at which a day (or a moment) of the settings begins, in UTC."""
+    at = datetime.fromisoformat(day) if day else datetime.fromtimestamp(0, UTC)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _farm_line(connection: Connection) -> Announce:

@@ -30,10 +30,13 @@ from pybots.farm.views.lists import (
     open_since,
     select_lanes,
 )
+from pybots.ledger import spans
 from pybots_status import links
-from pybots_status.pages import Cell, Lane, LaneRow
+from pybots_status.pages import Cell, FailingRow, FlakyRow, Lane, LaneRow
 
 PAGE: Final = 50
+MAX_FAILING: Final = 30
+MAX_FLAKY: Final = 30
 
 
 def interpreter_slug(branch: str, column: Column) -> str:
@@ -67,6 +70,15 @@ def lane(farm: Farm, visit: Visit, name: str, *, before: int = 0) -> Lane:
             lane=lane_row(row, history.pending(connection, row.branch), since.get(row.id)),
             runs=tuple(run_row(item) for item in shown[:PAGE]),
             breakages=breakages_of_lanes(connection, [row.id]),
+            failing=tuple(
+                FailingRow(test=one.test, run=one.since.run)
+                for one in spans.failing_now(connection, row.id, limit=MAX_FAILING)
+            ),
+            failing_left_out=max(0, spans.count_bad(connection, row.id) - MAX_FAILING),
+            flaky=tuple(
+                FlakyRow(test=one.test, events=one.events, runs=one.runs, quiet=one.quiet)
+                for one in spans.flakiness(connection, row.id, limit=MAX_FLAKY)
+            ),
             older=_older(row.slug, shown),
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Select, func, select
 
 from pybots.config.farm import CPython
+from pybots.core.model import STANDING
 from pybots.farm.home import Farm
 from pybots.farm.views.common import commits, counts, lanes, runs, seconds, state
 from pybots.farm.views.console import now_state
@@ -22,7 +23,7 @@ USUAL: Final = CPython().repository
 """What `pybots try` takes without being told."""
 NO_TESTS: Final = frozenset({"interpreter", "install", "hollow"})
 """Kinds of breakages that are about something else than tests which fail."""
-PRIVATE: Final = frozenset({"admin", "owner", "worker", "volunteer"})
+PRIVATE: Final = frozenset({"admin", "owner", "person", "worker", "volunteer"})
 """Audiences whose mail is not for the public archive."""
 
 
@@ -98,7 +99,7 @@ def _breakage(row: Any, tally: Any) -> BreakageRow:
     one = tally is not None and tally.first == tally.last
     return BreakageRow(
         id=row.id,
-        state="open" if row.state == "open" else "closed",
+        state=row.state if row.state in STANDING else "closed",
         kind=row.kind,
         summary=row.title,
         project=(tally.first or "") if one else "",

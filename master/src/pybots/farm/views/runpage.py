@@ -116,7 +116,7 @@ def _previous(connection: Connection, row: Any) -> Any:
         runs.c.id != row.id, runs.c.state == "done", runs.c.position <= row.position
     )
     if row.lane_id is not None:
-        query = query.where(runs.c.lane_id == row.lane_id)
+        query = query.where(runs.c.lane_id == row.lane_id, runs.c.purpose == "routine")
         return connection.execute(
             query.order_by(runs.c.position.desc(), runs.c.started.desc()).limit(1)
         ).first()

@@ -1,0 +1,179 @@
+"""Which breakages are one story: those that may have the same cause share a mail thread. Pure.
+
+A thread stands for a range of commits, (good, bad]. Every breakage in it may have been caused by each of them, so a thread's
+range is what all its breakages have in common: it only becomes narrower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from pybots.core.audiences import DAY
+
+JOINABLE_SECONDS: Final = 7 * DAY
+"""A thread that was begun longer ago takes no further breakage in: readers have forgotten it."""
+
+State = Literal["suspected", "open", "fixed", "dismissed"]
+ThreadState = Literal["held", "sent", "closed", "pointed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What readers last heard of a breakage; what it is compared with to see what is new."""
+
+    state: Literal["open", "fixed", "withdrawn"]
+    projects: tuple[str, ...] = ()
+    lanes: int = 0
+    axis: str = ""
+    blamed: str = ""
+    reopened: int = 0
+    sure: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A breakage as the alerts see it. `projects` and `lanes` are in it now, or were when it was fixed.
+
+    `control`: "" | "wanted" | "green" | "red" | "none". `axis`: "" | "dependency" | "environment" | "flaky" | …
+    `trip`: the breaker that saw it (0: none). `answered`: somebody gave it a disposition. `thread` 0: in none yet."""
+
+    id: int
+    branch: str
+    state: State
+    good: int | None
+    bad: int
+    opened: float
+    signature: str = ""
+    control: str = ""
+    axis: str = ""
+    blamed: str = ""
+    reopened: int = 0
+    projects: tuple[str, ...] = ()
+    lanes: int = 1
+    trip: int = 0
+    answered: bool = False
+    thread: int = 0
+    told: Told | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thread:
+    """A story in mail. Its id is that of the breakage it began with. `since`: news are waiting since then.
+
+    `told`: reader's key -> the key of the first letter that reader got. `number`: letters' rounds so far."""
+
+    id: int
+    branch: str
+    good: int | None
+    bad: int
+    begun: float
+    state: ThreadState = "held"
+    since: float | None = None
+    number: int = 0
+    told: Mapping[str, str] = field(default_factory=dict)
+    points_to: int = 0
+
+
+def blocked(broken: Broken) -> bool:
+    """Not CPython's change but a dependency's: the projects that use it are told, the public is not."""
+    return broken.state == "dismissed" and broken.axis == "dependency" and bool(broken.blamed)
+
+
+def concerns_mail(broken: Broken) -> bool:
+    """Whether it can ever become a letter. What only comes and goes is for the digest."""
+    if broken.axis == "flaky":
+        return False
+    return broken.state in ("suspected", "open") or blocked(broken)
+
+
+def assign(
+    breakages: Sequence[Broken], threads: Iterable[Thread], now: float
+) -> tuple[list[Broken], list[Thread]]:
+    """Put every breakage that concerns mail into a thread, beginning new ones; ranges become narrower."""
+    known = {thread.id: thread for thread in threads}
+    inside: dict[int, list[Broken]] = {}
+    for broken in breakages:
+        inside.setdefault(broken.thread, []).append(broken)
+    assigned = []
+    for broken in sorted(breakages, key=lambda one: one.id):
+        if not broken.thread and concerns_mail(broken):
+            thread = _fitting(broken, known.values(), inside, now) or _begin(broken)
+            known[thread.id] = narrowed(thread, broken)
+            broken = replace(broken, thread=thread.id)
+            inside.setdefault(thread.id, []).append(broken)
+        assigned.append(broken)
+    return assigned, list(known.values())
+
+
+def _begin(broken: Broken) -> Thread:
+    return Thread(
+        id=broken.id, branch=broken.branch, good=broken.good, bad=broken.bad, begun=broken.opened,
+        since=broken.opened,
+    )  # fmt: skip
+
+
+def _fitting(
+    broken: Broken, threads: Iterable[Thread], inside: Mapping[int, Sequence[Broken]], now: float
+) -> Thread | None:
+    """The best thread that may share its cause: the same failure first, then the same bad commit, then the newest."""
+
+    def worth(thread: Thread) -> tuple[bool, bool, int]:
+        same = any(one.signature == broken.signature for one in inside.get(thread.id, ()))
+        return same, thread.bad == broken.bad, thread.id
+
+    fitting = [
+        one
+        for one in threads
+        if _joinable(one, now)
+        and (overlap(one, broken) or _own_change(one, broken, inside.get(one.id, ())))
+    ]
+    return max(fitting, key=worth, default=None)
+
+
+def _own_change(thread: Thread, broken: Broken, members: Iterable[Broken]) -> bool:
+    """No CPython commit lies in between: the project itself changed, and all it broke at that moment is one story."""
+    return (
+        (thread.branch, thread.good, thread.bad) == (broken.branch, broken.good, broken.bad)
+        and thread.good == thread.bad
+        and any(set(one.projects) & set(broken.projects) for one in members)
+    )
+
+
+def _joinable(thread: Thread, now: float) -> bool:
+    return thread.state in ("held", "sent") and now - thread.begun < JOINABLE_SECONDS
+
+
+def overlap(thread: Thread, broken: Broken) -> bool:
+    """Whether one commit may have caused all of them. Where no good commit is known, the first bad one speaks."""
+    if thread.branch != broken.branch:
+        return False
+    low = max(_low(thread.good, thread.bad), _low(broken.good, broken.bad))
+    return low < min(thread.bad, broken.bad)
+
+
+def _low(good: int | None, bad: int) -> int:
+    return bad - 1 if good is None else good
+
+
+def narrowed(thread: Thread, broken: Broken) -> Thread:
+    """The thread with what it has in common with one more breakage."""
+    if not overlap(thread, broken):
+        return thread  # it came back at another place: the story is the same, its first range stays
+    goods = [one for one in (thread.good, broken.good) if one is not None]
+    return replace(thread, good=max(goods, default=None), bad=min(thread.bad, broken.bad))
+
+
+def cause(thread: Thread, members: Iterable[Broken]) -> tuple[str, ...] | None:
+    """What caused all of a thread, once that is known: ("commit", branch, position) or ("dependency", name)."""
+    blamed = {(one.axis, one.blamed) for one in members if one.state in ("open", "dismissed")}
+    if len(blamed) == 1:
+        axis, name = next(iter(blamed))
+        if axis == "dependency" and name:
+            return ("dependency", name)
+    if thread.good is None or thread.bad - thread.good != 1:
+        return None
+    if any(axis in ("dependency", "environment", "flaky") for axis, _ in blamed):
+        return None
+    return ("commit", thread.branch, str(thread.bad))

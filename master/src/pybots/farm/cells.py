@@ -1,0 +1,28 @@
+"""The prepared cells of the pages: what a run, or what became of it, looks like at its commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from pybots.ledger import schema
+
+cells, runs = schema.cells, schema.runs
+
+SHARED: Final[Mapping[str, str]] = {"new_failure": "still_failing", "fixed": "passed"}
+"""A commit that costs no build shows the run before it. What was news there is none here."""
+
+
+def shared(state: str) -> str:
+    """The state of a cell whose commit shares an earlier commit's run."""
+    return SHARED.get(state, state)
+
+
+def show(connection: Connection, run: int, state: str, count: int = 0) -> None:
+    """Bring the cells that a run speaks for up to date. `count`: newly failing tests, at the run's own commit."""
+    own = cells.c.commit_id == select(runs.c.commit_id).where(runs.c.id == run).scalar_subquery()
+    mine = update(cells).where(cells.c.run_id == run)
+    connection.execute(mine.where(own).values(state=state, count=count))
+    connection.execute(mine.where(~own).values(state=shared(state), count=0))

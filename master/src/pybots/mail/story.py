@@ -1,0 +1,88 @@
+"""What letters are made of: a thread's breakages with all that may be said of them, as frozen data.
+
+Every text in here was written by somebody else, except urls and ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pybots.core.audiences import Audience
+from pybots.core.rounds import Change, Topic
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitLine:
+    sha: str
+    author: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One breakage in one project (`project` "": in an interpreter, built with `configure`).
+
+    `failing`: the first few ids; `count`: how many there are. `run` showed it there first, on `worker`'s platform.
+    `source` "" when it is the project's first. `before`: the revision that was good. `control`: "" | "wanted" | "green" |
+    "red" | "none". `sure`: it is confirmed. `tail`: the error's last lines."""
+
+    breakage: int
+    change: Change
+    project: str
+    title: str
+    kind: str
+    error: str
+    failing: tuple[str, ...]
+    count: int
+    run: int
+    lanes: int
+    flavour: str
+    platform: str
+    sha: str
+    python: str = ""
+    source: str = ""
+    revision: str = ""
+    before: str = ""
+    control: str = ""
+    control_run: int = 0
+    sure: bool = True
+    axis: str = ""
+    blamed: str = ""
+    reopened: int = 0
+    tail: str = ""
+    tracker: str = ""
+    configure: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A letter's contents. `commit`: the first bad one; `commits`: the range, newest first, `commits_left_out` more.
+
+    `since_good`: a good commit is known. `answer`: (breakage, address of the form), in a person's own copy only.
+    `held_back`: letters that a cap kept from this reader. `goes_on`: where a pointer points."""
+
+    topic: Topic
+    audience: Audience
+    rows: tuple[Row, ...]
+    branch: str
+    commit: CommitLine
+    since_good: bool
+    url: str
+    repository: str
+    thread: int
+    commits: tuple[CommitLine, ...] = ()
+    commits_left_out: int = 0
+    project: str = ""
+    answers: tuple[tuple[int, str], ...] = ()
+    held_back: int = 0
+    goes_on: int = 0
+
+    @property
+    def base(self) -> str:
+        return self.url.rstrip("/")
+
+    def projects(self) -> list[str]:
+        return list(dict.fromkeys(row.project for row in self.rows if row.project))
+
+    def breakages(self) -> list[int]:
+        return list(dict.fromkeys(row.breakage for row in self.rows))

@@ -1,0 +1,91 @@
+"""Subjects: what and where, readable in a list's archive. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pybots.core.normal import one_line
+from pybots.core.outcomes import is_test
+from pybots.mail.lines import number
+from pybots.mail.message import MAX_SUBJECT
+from pybots.mail.story import Row, Story
+
+_VERBS: Final = {"crash": "crashes", "timeout": "hangs", "collection": "cannot be collected"}
+
+
+def subject(story: Story) -> str:
+    """`[Pybots] anchor: test_b fails on main at 0123456789ab (release, linux-x86_64)`."""
+    return one_line(f"[Pybots] {_who(story)}: {_what(story)} on {_where(story)}", MAX_SUBJECT)
+
+
+def _who(story: Story) -> str:
+    projects = story.projects()
+    builds = any(not row.project for row in story.rows)
+    if story.project:
+        return story.project
+    if builds:
+        return "CPython"
+    return projects[0] if len(projects) == 1 else number(len(projects), "project")
+
+
+def _where(story: Story) -> str:
+    kinds = {(row.flavour, row.platform) for row in story.rows}
+    kind = f" ({', '.join(next(iter(kinds)))})" if len(kinds) == 1 else ""
+    return f"{story.branch} at {story.commit.sha[:12]}{kind}"
+
+
+def _what(story: Story) -> str:
+    builds = [row for row in story.rows if not row.project]
+    match story.topic:
+        case "fixed":
+            return "builds again" if builds and not story.project else "fixed"
+        case "withdrawn":
+            return "withdrawn, it was not CPython"
+        case "pointer":
+            return "the same cause as another thread's"
+        case "known":
+            return _known(story.rows)
+        case "more":
+            return (
+                "more lanes are broken"
+                if len(story.projects()) < 2
+                else "broken by the same change"
+            )
+        case _:
+            again = " again" if story.topic == "again" else ""
+            suspected = ", not confirmed yet" if not any(row.sure for row in story.rows) else ""
+            return f"{_fails(story, builds)}{again}{suspected}"
+
+
+def _known(rows: Sequence[Row]) -> str:
+    for row in rows:
+        if row.axis == "dependency" and row.blamed:
+            return f"caused by {one_line(row.blamed, 60)}"
+    return "confirmed"
+
+
+def _fails(story: Story, builds: Sequence[Row]) -> str:
+    if builds and not story.project:
+        return "does not build"
+    if len(story.projects()) > 1:
+        return "newly broken"
+    return what_fails(story.rows)
+
+
+def what_fails(rows: Sequence[Row]) -> str:
+    """What fails in one project, in a few words."""
+    kinds = {row.kind for row in rows}
+    tests = [(name, row.kind) for row in rows for name in row.failing if is_test(name)]
+    count = sum(row.count for row in rows if any(map(is_test, row.failing)))
+    if "install" in kinds:
+        return "does not install"
+    if count == 1 and "hollow" not in kinds:
+        name, kind = tests[0]
+        name = name.rsplit("::", 1)[-1] if "::" in name else name
+        return f"{one_line(name[-60:], 60)} {_VERBS.get(kind, 'fails')}"
+    if tests and "hollow" not in kinds:
+        return f"{count:,} tests fail"
+    if tests:
+        return f"{number(count, 'test')} vanished or skipped"
+    return one_line(rows[0].error, 60) if rows else "fails"

@@ -1,0 +1,504 @@
+"""Controls in the ledger: wanted, judged, given up, and what becomes of runs, lanes and cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lane_world import (
+    World,
+    make_failure,
+    make_phase,
+    make_report,
+    make_test,
+    make_world,
+    replace_struct,
+)
+from sqlalchemy import Row, select, update
+
+from pybots.core.model import IndexSource
+from pybots.farm import controls, dispatch, plan
+from pybots.farm.plan import Branch
+from pybots.farm.record import Recorded
+from pybots.farm.views import api, breakagepage
+from pybots.farm.views import lanes as lanes_view
+from pybots.farm.views.common import Missing, Visit
+from pybots.farm.views.reports import Digests
+from pybots.ledger import schema
+from pybots_worker import contract
+
+A, B = "tests/test_it.py::test_a", "tests/test_it.py::test_b"
+GOOD = [make_test(A), make_test(B)]
+BAD = [GOOD[0], make_test(B, "failed", "TypeError: unhashable type")]
+WORSE = [make_test(A, "failed", "ValueError: no such thing"), BAD[1]]
+LOCK = (contract.Locked(name="leaf", version="1.2"), contract.Locked(name="Anchor", version="1.0"))
+REVISION = {"kind": "git", "url": "https://example.org/x.git", "commit": "a" * 40}
+
+
+class Farm(World):
+    """A world whose interpreters and reports are in the store, so that runs can be made again."""
+
+    def interpreter(
+        self, position: int, flavour: str = "release", state: str = "published", **changes: Any
+    ) -> int:
+        blob = self.farm.store.put(b"an interpreter")
+        return super().interpreter(
+            position, flavour, state, **{"blob": blob.sha256, "size": blob.size, **changes}
+        )
+
+    def run(self, position: int, *, lane: int | None = None, **changes: Any) -> int:  # type: ignore[override]
+        return super().run(
+            position, lane=lane, **{"revision": REVISION if lane else None, **changes}
+        )
+
+    def seen(self, position: int, tests: Any = (), *, report: Any = None, **more: Any) -> Recorded:
+        report = replace_struct(report or make_report(tests), lock=LOCK)
+        return self.go(position, report=report, **more)
+
+    def control(self) -> Row[Any]:
+        (run,) = self.rows(
+            schema.runs, schema.runs.c.purpose == "control", schema.runs.c.state == "wanted"
+        )
+        return run
+
+    def answer(self, tests: Any = (), *, report: Any = None) -> Recorded:
+        run = self.control()
+        self.attempt(run.id)
+        return self.record(run.id, report or make_report(tests))
+
+    def breakages(self) -> list[Row[Any]]:
+        return self.rows(schema.breakages)
+
+    def breakage(self) -> Row[Any]:
+        (row,) = self.breakages()
+        return row
+
+    def cell(self, position: int) -> Row[Any]:
+        (row,) = self.rows(schema.cells, schema.cells.c.position == position)
+        return row
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Farm]:
+    made = Farm(make_world(tmp_path).farm)
+    yield made
+    made.farm.ledger.close()
+
+
+def test_a_new_failure_is_suspected_and_wants_the_last_good_run_again(world: Farm) -> None:
+    good = world.seen(1, GOOD)
+    bad = world.seen(2, BAD)
+    breakage, control = world.breakage(), world.control()
+    assert bad.verdict == "new_failure"
+    assert (breakage.state, breakage.control, breakage.control_run) == (
+        "suspected",
+        "wanted",
+        control.id,
+    )
+    assert (breakage.good_run, breakage.confirmed) == (good.run, None)
+    assert (control.subject, control.good_run, control.only) == (bad.run, good.run, [B])
+    before = world.one(schema.runs, good.run)
+    assert (control.interpreter_id, control.revision, control.position) == (
+        before.interpreter_id, before.revision, 1,
+    )  # fmt: skip
+    assert world.subjects() == [], "nobody hears of it before the control has answered"
+
+
+def test_a_green_control_confirms(world: Farm) -> None:
+    world.seen(1, GOOD)
+    bad = world.seen(2, BAD)
+    answer = world.answer([make_test(B)])
+    assert answer.verdict == "passed"
+    breakage = world.breakage()
+    assert (breakage.state, breakage.control, breakage.axis) == ("open", "green", "")
+    assert breakage.confirmed is not None
+    assert world.verdict(bad.run) == "new_failure"
+    assert world.cell(2).state == "new_failure"
+
+
+def test_a_red_control_blocks_the_run_and_what_follows(world: Farm) -> None:
+    world.seen(1, GOOD)
+    bad = world.seen(2, BAD)
+    answer = world.answer([BAD[1]])
+    assert answer.verdict == "still_failing"
+    breakage = world.breakage()
+    assert (breakage.state, breakage.control, breakage.axis) == ("dismissed", "red", "environment")
+    assert world.verdict(bad.run) == "blocked"
+    assert world.one(schema.runs, bad.run).summary.startswith(f"blocked: environment: {B}")
+    assert (world.cell(2).state, world.cell(2)._mapping["count"]) == ("blocked", 0)
+    assert world.one(schema.lanes, world.lane()).verdict == "blocked"
+    assert world.seen(3, BAD).verdict == "blocked"
+    assert world.seen(4, WORSE).verdict == "new_failure", "something new beside what is blocked"
+    assert world.subjects() == []
+
+
+def test_what_was_dismissed_ends_without_a_word(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.answer([BAD[1]])
+    assert world.seen(3, GOOD).verdict == "fixed"
+    assert world.breakage().state == "fixed"
+    assert world.subjects() == []
+
+
+def test_a_dismissed_failure_in_another_lane_is_suspected_again(world: Farm) -> None:
+    for lane in (world.lane(), world.lane(flavour="debug")):
+        world.seen(1, GOOD, lane=lane)
+    world.seen(2, BAD)
+    world.answer([BAD[1]])
+    world.seen(2, BAD, lane=world.lane(flavour="debug"))
+    assert (world.breakage().state, world.breakage().control) == ("suspected", "wanted")
+    world.answer([make_test(B)])
+    assert world.breakage().state == "open"
+
+
+def test_a_red_control_is_asked_for_again_in_a_lane_that_joined(world: Farm) -> None:
+    """One worker's trouble must not dismiss what another lane has found meanwhile."""
+    lanes = [world.lane(), world.lane(flavour="debug")]
+    for lane in lanes:
+        world.seen(1, GOOD, lane=lane)
+    first = world.seen(2, BAD, lane=lanes[0])
+    second = world.seen(2, BAD, lane=lanes[1])
+    assert world.control().subject == first.run
+    world.answer([BAD[1]])
+    assert world.breakage().state == "suspected"
+    assert (world.control().subject, world.control().only) == (second.run, [B])
+    world.answer([BAD[1]])
+    assert world.breakage().state == "dismissed"
+    assert [world.verdict(one.run) for one in (first, second)] == ["blocked", "blocked"]
+
+
+def test_a_green_control_in_a_lane_that_joined_confirms(world: Farm) -> None:
+    lanes = [world.lane(), world.lane(flavour="debug")]
+    for lane in lanes:
+        world.seen(1, GOOD, lane=lane)
+    runs = [world.seen(2, BAD, lane=lane).run for lane in lanes]
+    world.answer([BAD[1]])
+    world.answer([make_test(B)])
+    assert world.breakage().state == "open"
+    assert [world.verdict(run) for run in runs] == ["new_failure", "new_failure"]
+
+
+def test_one_control_serves_all_new_failures_of_a_run(world: Farm) -> None:
+    world.seen(1, GOOD)
+    bad = world.seen(2, WORSE)
+    assert world.control().only == [A, B]
+    world.answer([make_test(A), BAD[1]])
+    states = {row.title: row.state for row in world.rows(schema.breakages)}
+    assert states == {
+        "ValueError: no such thing": "open",
+        "TypeError: unhashable type": "dismissed",
+    }
+    assert world.verdict(bad.run) == "new_failure"
+
+
+def test_a_silent_control_is_none(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.answer([make_test(B, "skipped")])
+    assert (world.breakage().state, world.breakage().control) == ("open", "none")
+
+
+def test_a_control_lost_three_times_is_none(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    control = world.control().id
+    for again in (True, True, False):
+        attempt = world.attempt(control)
+        dispatch.attempt_lost(world.farm, attempt, "the worker went away")
+        assert world.breakage().state == ("suspected" if again else "open")
+    assert world.breakage().control == "none"
+
+
+def test_a_control_is_given_up_after_an_hour(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    control = world.control()
+    assert controls.expire(world.farm) == []
+    world.farm.clock.now += 3600  # type: ignore[attr-defined]
+    assert controls.expire(world.farm) == [control.id]
+    assert controls.expire(world.farm) == []
+    assert (world.breakage().state, world.breakage().control) == ("open", "none")
+    assert world.one(schema.runs, control.id).state == "dropped"
+
+
+def test_a_late_answer_changes_nothing(world: Farm) -> None:
+    world.seen(1, GOOD)
+    bad = world.seen(2, BAD)
+    control = world.control().id
+    world.attempt(control)
+    world.farm.clock.now += 3600  # type: ignore[attr-defined]
+    controls.expire(world.farm)
+    world.record(control, make_report([BAD[1]]))
+    assert world.breakage().state == "open"
+    assert world.verdict(bad.run) == "new_failure"
+
+
+def test_without_anything_good_to_run_again_it_is_opened_at_once(world: Farm) -> None:
+    good = world.seen(1, GOOD)
+    with world.farm.ledger.write() as connection:
+        connection.execute(
+            update(schema.runs).where(schema.runs.c.id == good.run).values(report=None)
+        )
+    world.seen(2, BAD)
+    assert (world.breakage().state, world.breakage().control) == ("open", "none")
+
+
+def test_a_test_that_the_good_run_did_not_know_has_no_control(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, [*GOOD, make_test("tests/test_it.py::test_new", "failed", "TypeError: x")])
+    assert (world.breakage().state, world.breakage().control) == ("open", "none")
+
+
+def test_an_installation_is_controlled_as_a_whole(world: Farm) -> None:
+    failed = make_phase(
+        "install", ok=False, failure=make_failure("uv: exit 1", "SyntaxError: invalid syntax")
+    )
+    broken = make_report(phases=[make_phase("interpreter"), make_phase("source"), failed])
+    world.seen(1, GOOD)
+    bad = world.seen(2, report=broken)
+    assert world.control().only is None
+    world.answer(report=broken)
+    assert world.verdict(bad.run) == "blocked"
+
+
+def test_a_lost_extension_is_controlled(world: Farm) -> None:
+    with_it = make_report(GOOD, modules=["m._c"])
+    world.seen(1, report=with_it)
+    world.seen(2, GOOD)
+    world.answer(report=with_it)
+    assert (world.breakage().kind, world.breakage().state) == ("hollow", "open")
+
+
+def test_what_passes_again_before_the_control_comes_is_over(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.seen(3, GOOD)
+    assert world.breakage().state == "fixed"
+    (control,) = world.rows(schema.runs, schema.runs.c.purpose == "control")
+    assert control.state == "dropped"
+    assert world.subjects() == []
+
+
+def test_a_breakage_that_comes_back_is_suspected_again_and_counted(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.answer([make_test(B)])
+    world.seen(3, GOOD)
+    world.seen(4, BAD)
+    assert (world.breakage().state, world.breakage().reopened) == ("suspected", 1)
+    world.answer([make_test(B)])
+    assert world.breakage().state == "open"
+
+
+def test_the_job_of_a_control_has_the_lock_and_the_tests(world: Farm, monkeypatch: Any) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    control = world.control()
+    (wanted,) = [one for one in _wanted(world) if one.run == control.id]
+    assert (wanted.routine, wanted.ready, wanted.prefer) == (False, True, frozenset({"attic"}))
+    with world.farm.ledger.read() as connection:
+        row = dispatch._run(connection, control.id)
+    monkeypatch.setattr("pybots.farm.tokens.load_key", lambda _: b"k" * 32)
+    job = dispatch.JobMaker(world.farm, row, world.last_attempt(1)).make(None)
+    assert isinstance(job.work, contract.ProjectWork)
+    assert job.purpose == "control"
+    assert job.work.install.lock == (LOCK[0],), "everything but the project itself"
+    assert job.work.test.only == (B,)
+
+
+def _wanted(world: Farm) -> list[Any]:
+    with world.farm.ledger.read() as connection:
+        return dispatch._wanted(world.farm, connection)
+
+
+# Flaky ------------------------------------------------------------------------
+
+
+def flaky() -> list[contract.TestOutcome]:
+    return [GOOD[0], make_test(B, "failed", "TypeError: x", retried=("passed", "passed"))]
+
+
+def test_a_learned_flaky_test_that_fails_throughout_is_judged_by_its_rate(world: Farm) -> None:
+    for position in range(1, 40):
+        world.seen(position, flaky() if position % 4 == 0 else GOOD)
+    always = [GOOD[0], make_test(B, "failed", "TypeError: x", retried=("failed", "failed"))]
+    assert world.seen(40, always).verdict == "flaky"
+    assert world.rows(schema.breakages) == []
+    assert world.seen(41, GOOD).verdict == "passed"
+    verdicts = [world.seen(position, always).verdict for position in range(42, 48)]
+    assert verdicts[0] == "flaky"
+    assert "new_failure" in verdicts
+    assert (world.breakage().good_position, world.breakage().bad_position) == (41, 42), (
+        "where the failures in a row began, not where chance no longer explained them"
+    )
+    assert world.control().position == 41, "at the head the test failed already"
+
+
+def test_a_rate_that_rises_opens_a_breakage_and_a_quiet_test_closes_it(world: Farm) -> None:
+    position = 0
+    for _ in range(60):
+        position += 1
+        world.seen(position, GOOD)
+    for n in range(14):
+        position += 1
+        recorded = world.seen(position, flaky() if n % 2 else GOOD)
+        assert recorded.verdict in ("flaky", "passed")
+    breakage = world.breakage()
+    assert (breakage.axis, breakage.state, breakage.control) == ("flaky", "open", "none")
+    assert B in breakage.title
+    for _ in range(29):
+        position += 1
+        world.seen(position, GOOD)
+    assert world.breakage().state == "open"
+    for _ in range(2):
+        position += 1
+        world.seen(position, GOOD)
+    assert world.breakage().state == "fixed"
+
+
+# Dependencies -----------------------------------------------------------------
+
+
+def in_leaf(name: str = B) -> contract.TestOutcome:
+    """A test that fails in its dependency's own frames."""
+    detail = (
+        "Traceback (most recent call last):\n"
+        '  File "/pybots/source/tests/test_it.py", line 7, in test_b\n    leaf.grow()\n'
+        '  File "/pybots/venv/lib/python3.15/site-packages/leaf/core.py", line 3, in grow\n    hash(x)\n'
+        "TypeError: unhashable type: 'array.array'\n"
+    )
+    failure = contract.Failure(
+        type="TypeError", message="unhashable type: 'array.array'", detail=detail
+    )
+    return make_test(name, "failed", failure=failure)
+
+
+def test_a_dependency_that_fails_in_two_projects_is_one_breakage_about_it(world: Farm) -> None:
+    lanes = [world.lane(name) for name in ("anchor", "buoy")]
+    for lane in lanes:
+        world.seen(1, GOOD, lane=lane)
+    world.seen(2, [GOOD[0], in_leaf()], lane=lanes[0])
+    assert world.breakage().axis == "", "a single caller may be wrong itself"
+    world.seen(2, [GOOD[0], in_leaf()], lane=lanes[1])
+    assert (world.breakage().axis, world.breakage().blamed) == ("dependency", "leaf")
+    assert {part.lane_id for part in world.rows(schema.breakage_lanes)} == set(lanes)
+
+
+def test_who_depends_on_a_project_that_is_red_is_blocked(world: Farm) -> None:
+    leaf = replace(
+        world.farm.projects["anchor"], name="trees", sources={"release": IndexSource(name="leaf")}
+    )
+    world.farm.projects["trees"] = leaf
+    for lane in (world.lane("anchor"), world.lane("trees")):
+        world.seen(1, GOOD, lane=lane)
+    world.seen(2, BAD, lane=world.lane("trees"))
+    assert world.seen(2, [GOOD[0], in_leaf()], lane=world.lane("anchor")).verdict == "blocked"
+
+
+# Lanes that are run no more ------------------------------------------------------
+
+
+def test_a_lane_of_a_project_that_has_gone_is_retired(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    control = world.control().id
+    waiting = world.run(3, lane=world.lane(), state="wanted")
+    del world.farm.projects["anchor"]
+    with world.farm.ledger.write() as connection:
+        plan.plan(world.farm, connection, Branch(name="main", version=(3, 15)), 5.0)
+    lane = world.one(schema.lanes, world.lane())
+    assert (lane.state, lane.reason) == ("retired", "project 'anchor' is no longer registered")
+    for run in (control, waiting):
+        row = world.one(schema.runs, run)
+        assert (row.state, row.verdict, row.summary) == ("done", "unknown", lane.reason)
+    assert world.breakage().state == "fixed"
+
+
+def test_a_build_that_starts_after_its_project_has_gone_is_unknown(world: Farm) -> None:
+    run = world.run(1, lane=world.lane(), state="wanted")
+    attempt = world.attempt(run)
+    with world.farm.ledger.write() as connection:
+        table = schema.attempts
+        connection.execute(update(table).where(table.c.id == attempt).values(state="dispatched"))
+    del world.farm.projects["anchor"]
+    assert dispatch.start_attempt(world.farm, attempt, "http://x/") is None
+    row = world.one(schema.runs, run)
+    assert (row.state, row.verdict, row.lost) == ("done", "unknown", 0)
+    assert "no longer registered" in row.summary
+    assert world.last_attempt(run).state == "refused"
+
+
+def test_a_commit_that_shares_a_run_shows_no_news(world: Farm) -> None:
+    """A documentation-only commit above the culprit: still failing, not a second culprit with nothing new."""
+    lane = world.lane()
+    world.seen(1, GOOD)
+    run = world.run(2, lane=lane)
+    shared = world.commit(3)
+    with world.farm.ledger.write() as connection:
+        connection.execute(
+            schema.cells.insert().values(
+                lane_id=lane, commit_id=shared, branch="main", position=3, run_id=run,
+                state="running", count=0,
+            )
+        )  # fmt: skip
+    world.record(run, make_report(BAD))
+    assert (world.cell(2).state, world.cell(2)._mapping["count"]) == ("new_failure", 1)
+    assert (world.cell(3).state, world.cell(3)._mapping["count"]) == ("still_failing", 0)
+    with world.farm.ledger.read() as connection:
+        found = connection.scalars(select(schema.cells.c.state).order_by(schema.cells.c.position))
+        assert list(found) == ["passed", "new_failure", "still_failing"]
+
+
+# What the pages and the JSON say ---------------------------------------------------
+
+
+def test_since_when_it_fails_what_changed_and_how_flaky_it_is(world: Farm) -> None:
+    name = "tests/test_it.py::test_c"
+    well, ill = make_test(name), make_test(name, "failed", "TypeError: x", retried=("passed",))
+    first = world.seen(1, [*GOOD, ill])
+    second = world.seen(2, [*GOOD, well])
+    third = world.seen(3, [WORSE[0], GOOD[1], well])
+    fourth = world.seen(4, [*WORSE, well])
+    lane = world.one(schema.lanes, world.lane())
+    told = api.lane(world.farm, lane.slug)
+    assert told == api.lane(world.farm, str(lane.id))
+    assert told["failing"] == 2
+    assert told["tests"] == [
+        {"test": A, "since_run": third.run, "since_position": 3},
+        {"test": B, "since_run": fourth.run, "since_position": 4},
+    ]
+    (one,) = told["flaky"]
+    assert (one["test"], one["events"], one["runs"], one["quiet"]) == (name, 1, 4, 3)
+    changed = api.changes(world.farm, fourth.run)
+    assert (changed["since"], changed["total"]) == (third.run, 1)
+    assert changed["changes"] == [
+        {"test": B, "before": "passed", "after": "failed", "differs": False}
+    ]
+    both = api.changes(world.farm, fourth.run, second.run)
+    assert [one["test"] for one in both["changes"]] == [A, B]
+    assert api.changes(world.farm, second.run, fourth.run) == both
+    assert api.changes(world.farm, first.run)["since"] is None
+    with pytest.raises(Missing):
+        api.changes(world.farm, world.breakages()[0].control_run)
+    page = lanes_view.lane(world.farm, Visit(), lane.slug)
+    assert [(row.test, row.run) for row in page.failing] == [(A, third.run), (B, fourth.run)]
+    assert [row.percent for row in page.flaky] == ["25 %"]
+
+
+def test_the_page_of_a_breakage_says_what_its_control_said(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    number = world.breakage().id
+
+    def page() -> Any:
+        return breakagepage.breakage(world.farm, Visit(), number, Digests(world.farm.store))
+
+    assert (page().row.state, page().culprit) == ("suspected", None)
+    world.answer([BAD[1]])
+    shown = page()
+    assert (shown.row.state, shown.axis, shown.culprit) == ("closed", "the environment", None)
+    assert "fails as well now" in {fact.name: fact.value for fact in shown.facts}["Control run"]
