@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pybots.core.likely import LITTLE
 from pybots.farm import git
-from pybots.laptop.changes import LITTLE, history
+from pybots.laptop.changes import history
 from pybots.laptop.workbench import LaptopError
 
 

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pybots.core.model import Flavour
+from pybots_worker import contract
 
 JIT: Final = "--enable-experimental-jit"
 FREE_THREADED: Final = "--disable-gil"
@@ -31,6 +32,16 @@ def compose(name: str, parts: Sequence[Flavour], own: Flavour) -> Flavour:
         since=max(sinces, default=None),
         needs=_once(need for part in everything for need in part.needs),
         why=own.why or "; ".join(part.why for part in parts if part.why),
+    )
+
+
+def probe_recipe(flavour: Flavour) -> contract.Recipe:
+    """The quick way to build a flavour: no optimisation, no debugging symbols, no pip, no byte-code."""
+    return contract.Recipe(
+        configure=flavour.configure,
+        cflags=f"{flavour.cflags} -O0 -g0".strip(),
+        ensurepip=False,
+        bytecode=False,
     )
 
 

@@ -6,26 +6,16 @@ Each is a list of changes, oldest first, the good end at index 0 and the bad one
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from pybots.core import likely
 from pybots.core.trail import Candidate
 from pybots.farm import git
 from pybots.laptop.workbench import LaptopError
-
-UNLIKELY: Final = (
-    "Lib/test/", "Lib/idlelib/", "Lib/distutils/tests/", "Lib/unittest/test/", "Lib/ctypes/test/", "PC/", "PCbuild/",
-    "Mac/", "Tools/", "Doc/", "Misc/", ".github/", ".azure-pipelines/",
-)  # fmt: skip
-"""Folders of CPython that other people's tests on this platform hardly ever see."""
-LITTLE: Final = 0.05
-"""The weight of a change to those alone: unlikely is not impossible."""
-_REVERTS = re.compile(r"This reverts commit ([0-9a-f]{7,40})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +58,7 @@ def history(repository: Path, good: str, bad: str, *, cpython: bool) -> list[Cha
     places = {record[0]: index for index, record in enumerate(records)}
     changes = []
     for sha, author, date, subject, message, _, files in records:
-        reverted = _REVERTS.search(message)
+        reverted = likely.reverted(message)
         changes.append(
             Change(
                 id=sha,
@@ -77,15 +67,11 @@ def history(repository: Path, good: str, bad: str, *, cpython: bool) -> list[Cha
                 author=author[:200],
                 date=date,
                 files=tuple(files[: git.MAX_FILES]),
-                weight=LITTLE if cpython and files and _unlikely(files) else 1.0,
-                undoes=places.get(reverted[1]) if reverted else None,
+                weight=likely.weight(files) if cpython else 1.0,
+                undoes=places.get(reverted),
             )
         )
     return changes
-
-
-def _unlikely(files: Sequence[str]) -> bool:
-    return all(name.startswith(UNLIKELY) for name in files)
 
 
 def _is_first_parent(parents: str, good: str, repository: Path) -> bool:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import msgspec
 
 from pybots.core.outcomes import Observed, observe
+from pybots.core.target import Nothing, Target, choose, matching, not_passing
 from pybots.core.trail import Noise
 from pybots.laptop.interpreters import BuildFailed
 from pybots.laptop.lab import Aim, How, Lab
-from pybots.laptop.target import Nothing, Target, choose, matching, not_passing
 
 
 @dataclass(frozen=True, kw_only=True)

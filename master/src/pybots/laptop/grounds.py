@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from pybots.core.flavours import probe_recipe
 from pybots.core.model import Flavour, Revision
 from pybots.laptop.changes import Change
-from pybots.laptop.interpreters import Built, Interpreters, probe_recipe
+from pybots.laptop.interpreters import Built, Interpreters
 from pybots.laptop.lab import How
 from pybots.laptop.probes import Prober
 from pybots.laptop.workbench import Workbench

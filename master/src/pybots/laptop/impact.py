@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pybots.core.outcomes import Observed
+from pybots.core.target import Target, new_failures
 from pybots.laptop.interpreters import BuildFailed
 from pybots.laptop.lab import Aim, How, Lab
-from pybots.laptop.target import Target, new_failures
 
 BASE, HEAD = 0, 1
 MOST: Final = 20

@@ -30,16 +30,6 @@ NEVER: Final = "file:///nowhere"
 """Where an interpreter that was built here would be downloaded from: it is in the cache under its key."""
 
 
-def probe_recipe(flavour: Flavour) -> contract.Recipe:
-    """The quick way to build a flavour: no optimisation, no debugging symbols, no pip, no byte-code."""
-    return contract.Recipe(
-        configure=flavour.configure,
-        cflags=f"{flavour.cflags} -O0 -g0".strip(),
-        ensurepip=False,
-        bytecode=False,
-    )
-
-
 class BuildFailed(LaptopError):
     """The commit does not build: a skip for a search, the end for anybody else."""
 

@@ -11,13 +11,13 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from pybots.core.outcomes import State, is_test
+from pybots.core.target import Judged, Target, judge
 from pybots.core.trail import Noise
 from pybots.laptop.changes import Change
 from pybots.laptop.interpreters import BuildFailed, Built
 from pybots.laptop.journal import Journal
 from pybots.laptop.probes import NO_TEST, Prober, Sample
 from pybots.laptop.progress import Progress
-from pybots.laptop.target import Judged, Target, judge
 from pybots_worker import contract
 
 How = Literal["probe", "routine"]
@@ -63,16 +63,11 @@ class Aim:
     def narrowed(cls, target: Target, how: How, states: Mapping[str, State], *, wide: bool) -> Aim:
         """An aim at the tests that show the failure; with `wide` at all of them."""
         only = () if wide else target.only(states)
-        installed = not wide and target.at_install
         return cls(
             target=target,
             how=how,
             only=only,
-            states={
-                name: state
-                for name, state in states.items()
-                if not is_test(name) or not (installed or (only and name not in only))
-            },
+            states=target.concerned(states, only, wide=wide),
             noise=Noise(),
         )
 

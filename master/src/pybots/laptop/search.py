@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from pybots.core import bisect, confirm
+from pybots.core import bisect, confirm, likely
+from pybots.core.target import Judged
 from pybots.core.trail import Outcome
 from pybots.laptop import ends
-from pybots.laptop.changes import UNLIKELY, Change
+from pybots.laptop.changes import Change
 from pybots.laptop.ends import Unseen, Wish
 from pybots.laptop.lab import Aim, Lab
-from pybots.laptop.target import Judged
 
 ENOUGH: Final = 0.95
 
@@ -84,8 +84,7 @@ class Search:
         found = bisect.conclusion(state)
         if not isinstance(found, bisect.Culprit):
             return False
-        files = self.lab.ground.changes[found.index].files
-        return sum(not name.startswith(UNLIKELY) for name in files) <= 1
+        return likely.slight(self.lab.ground.changes[found.index].files)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

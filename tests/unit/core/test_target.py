@@ -7,7 +7,7 @@ from typing import Any
 from tests.unit.worker import kit_builders as make
 
 from pybots.core.outcomes import Observed, observe
-from pybots.laptop.target import Nothing, Target, choose, judge, matching, not_passing
+from pybots.core.target import Nothing, Target, choose, judge, matching, not_passing
 from pybots_worker import contract
 
 

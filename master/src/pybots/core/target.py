@@ -43,6 +43,17 @@ class Target:
         """Whether installing alone shows it, so that no test need run."""
         return all(name == INSTALL or is_extension(name) for name in self.ids)
 
+    def concerned(
+        self, good: Mapping[str, State], only: Collection[str], *, wide: bool = False
+    ) -> dict[str, State]:
+        """Of the good end's states those that a probe can have; it runs the tests `only`, or with `wide` all of them."""
+        installed = not wide and self.at_install
+        return {
+            name: state
+            for name, state in good.items()
+            if not is_test(name) or not (installed or (only and name not in only))
+        }
+
     def only(self, good: Mapping[str, State]) -> tuple[str, ...]:
         """The tests to run at a probe; empty: all of them, for the failure is one of the suite as a whole.
 
