@@ -14,6 +14,7 @@ from pybots import (
     cli_impact,
     cli_python,
     cli_reproduce,
+    cli_tree,
     cli_try,
     cli_up,
 )
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="command")
     laptop = (cli_try, cli_bisect, cli_reproduce, cli_impact, cli_python)
-    for module in (cli_up, cli_demo, *laptop, cli_farm, cli_breakage):
+    for module in (cli_up, cli_demo, *laptop, cli_farm, cli_breakage, cli_tree):
         module.add_parser(commands)
     cli_config.add_parsers(commands)
     return made

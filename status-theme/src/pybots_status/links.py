@@ -14,8 +14,11 @@ from pybots_status.parts import Link
 CONSOLE: Final = "/"
 WATERFALL: Final = "/waterfall"
 PROJECTS: Final = "/projects"
+BREAKAGES: Final = "/breakages"
 WORKERS: Final = "/workers"
+STATS: Final = "/stats"
 MAIL: Final = "/mail"
+TREE: Final = "/tree"
 LEGEND: Final = "/legend"
 JOIN: Final = "/join"
 
@@ -23,8 +26,11 @@ _VIEWS: Final = (
     ("console", CONSOLE),
     ("waterfall", WATERFALL),
     ("projects", PROJECTS),
+    ("breakages", BREAKAGES),
     ("workers", WORKERS),
+    ("stats", STATS),
     ("mail", MAIL),
+    ("tree", TREE),
     ("legend", LEGEND),
     ("join", JOIN),
 )
@@ -91,6 +97,16 @@ def run_log(number: int, phase: str) -> str:
 def breakage(number: int) -> str:
     """A breakage's page."""
     return _under("breakage", number)
+
+
+def release(tag: str, since: str = "") -> str:
+    """What a tag (or branch, or commit) has that another one did not."""
+    return with_query(_under("release", tag), since=since)
+
+
+def badge(project: str) -> str:
+    """A project's badge as SVG."""
+    return f"/badge/{quote(project, safe='', errors='replace')}.svg"
 
 
 def worker(name: str) -> str:

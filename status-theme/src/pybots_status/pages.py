@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pybots_status.charts import Chart, Series
 from pybots_status.grids import (
     Bullet,
     Column,
@@ -20,6 +21,15 @@ from pybots_status.grids import (
     Waterfall,
     WaterfallPhase,
     WaterfallRun,
+)
+from pybots_status.overviews import (
+    Blocker,
+    Breakages,
+    ChanceRow,
+    RateRow,
+    Release,
+    Stats,
+    Tree,
 )
 from pybots_status.parts import (
     Announce,
@@ -65,10 +75,14 @@ __all__ = [
     "AnswerPage",
     "Attempt",
     "Banner",
+    "Blocker",
     "Breakage",
     "BreakageRow",
+    "Breakages",
     "Bullet",
     "Cell",
+    "ChanceRow",
+    "Chart",
     "Choice",
     "Column",
     "ColumnGroup",
@@ -100,16 +114,21 @@ __all__ = [
     "Project",
     "ProjectRow",
     "Projects",
+    "RateRow",
+    "Release",
     "Run",
     "RunRow",
+    "Series",
     "State",
     "StateInfo",
+    "Stats",
     "Strip",
     "TestCounts",
     "TestFailure",
     "TextBlock",
     "TextPage",
     "Theme",
+    "Tree",
     "TreeNote",
     "TreeState",
     "Version",
@@ -204,11 +223,15 @@ Page = (
     | Commit
     | Run
     | Breakage
+    | Breakages
     | AnswerPage
     | Workers
     | Worker
     | MailArchive
     | Mail
+    | Stats
+    | Release
+    | Tree
     | Legend
     | TextPage
     | ErrorPage

@@ -63,7 +63,7 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeNote:
-    """What the farm's admin says about the farm. Not CPython's policy."""
+    """What the farm's admin says about the farm, in force from `since`. Not CPython's policy."""
 
     state: TreeState
     text: str
@@ -210,6 +210,8 @@ class BreakageRow:
     until: float | None = None
     lanes: int = 0
     tests: int = 0
+    disposition: str = ""
+    person: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

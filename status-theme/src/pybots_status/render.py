@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from pybots_status import assets, links, pages, text
+from pybots_status.charts import number
 from pybots_status.pages import Cell, Frame, Page
 from pybots_status.states import ALL_STATES, STATES
 from pybots_status.views import view
@@ -30,11 +31,15 @@ TEMPLATES: Final[Mapping[type[Any], str]] = {
     pages.Commit: "commit.html",
     pages.Run: "run.html",
     pages.Breakage: "breakage.html",
+    pages.Breakages: "breakages.html",
     pages.AnswerPage: "answer.html",
     pages.Workers: "workers.html",
     pages.Worker: "worker.html",
     pages.MailArchive: "mail_archive.html",
     pages.Mail: "mail.html",
+    pages.Stats: "stats.html",
+    pages.Release: "release.html",
+    pages.Tree: "tree.html",
     pages.Legend: "legend.html",
     pages.TextPage: "text_page.html",
     pages.ErrorPage: "error.html",
@@ -93,6 +98,7 @@ def make_environment(base_url: str = "", rewrite: Rewrite | None = None) -> Envi
         states=STATES,
         all_states=ALL_STATES,
         Cell=Cell,
+        chart_number=number,
     )
     return environment
 

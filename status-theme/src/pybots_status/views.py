@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pybots_status import links
+from pybots_status.charts import draw
 from pybots_status.pages import (
     Cell,
     ColumnGroup,
@@ -13,6 +14,7 @@ from pybots_status.pages import (
     Console,
     Page,
     Projects,
+    Stats,
     Strip,
     Waterfall,
 )
@@ -107,6 +109,8 @@ def view(page: Page) -> dict[str, Any]:
             return _console(page)
         case Waterfall():
             return _waterfall(page)
+        case Stats():
+            return {"drawings": tuple(draw(chart) for chart in page.charts)}
         case Projects():
             return {"summary": summary}
         case _:

@@ -14,6 +14,7 @@ from pybots.farm.home import Farm
 from pybots.farm.views import (
     api,
     breakagepage,
+    breakages,
     commitpage,
     flow,
     front,
@@ -21,6 +22,8 @@ from pybots.farm.views import (
     mailpages,
     projects,
     runpage,
+    statistics,
+    treepage,
     words,
     workers,
 )
@@ -55,6 +58,9 @@ def render_all(farm: Farm) -> None:
         projects.projects(farm, VISIT),
         workers.workers(farm, VISIT),
         mailpages.archive(farm, VISIT),
+        breakages.page(farm, VISIT),
+        statistics.page(farm, VISIT),
+        treepage.page(farm, VISIT),
         words.legend(farm, VISIT),
         words.join(farm, VISIT),
         words.error(farm, VISIT, 404, "nothing here"),

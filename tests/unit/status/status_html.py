@@ -93,6 +93,11 @@ def poisoned(value: Any, text: str, keep: frozenset[str] = frozenset({"base_url"
             changes[item.name] = poisoned(inner, text, keep)
         elif isinstance(inner, tuple):
             changes[item.name] = tuple(
-                poisoned(one, text, keep) if is_dataclass(one) else text for one in inner
+                poisoned(one, text, keep)
+                if is_dataclass(one)
+                else text
+                if isinstance(one, str)
+                else one
+                for one in inner
             )
     return replace(value, **changes)

@@ -387,6 +387,16 @@ workers = Table(
     Column("info", JSON),  # contract.Environment as last reported
 )
 
+tree = Table(  # what the farm's admin says about the farm; the newest holds
+    "tree",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("state", String(20), nullable=False),  # core.tree.TreeState
+    Column("text", Text, nullable=False),
+    Column("by", String(120), nullable=False),
+)
+
 notes = Table(  # small facts of the farm: heartbeats, the master's pid, the schema's birthday
     "notes",
     metadata,

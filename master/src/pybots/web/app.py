@@ -15,6 +15,7 @@ from pybots.farm.home import Farm
 from pybots.farm.views import (
     api,
     breakagepage,
+    breakages,
     commitpage,
     flow,
     front,
@@ -22,6 +23,8 @@ from pybots.farm.views import (
     mailpages,
     projects,
     runpage,
+    statistics,
+    treepage,
     words,
     workers,
 )
@@ -113,6 +116,13 @@ class App:
                 request, lambda visit: breakagepage.breakage(farm, visit, number, self.digests)
             )
 
+        @route("/breakages", methods=["GET"])
+        async def breakage_list(request: Any) -> bytes:
+            before = Query(request).number("before", 0, 0, 1 << 40)
+            return await self.page(
+                request, lambda visit: breakages.page(farm, visit, before=before)
+            )
+
         @route("/workers", methods=["GET"])
         async def worker_list(request: Any) -> bytes:
             return await self.page(request, lambda visit: workers.workers(farm, visit))
@@ -131,6 +141,16 @@ class App:
         @route("/mail/<int(max=9007199254740991):number>", methods=["GET"])
         async def mail(request: Any, number: int) -> bytes:
             return await self.page(request, lambda visit: mailpages.message(farm, visit, number))
+
+        @route("/stats", methods=["GET"])
+        async def stats(request: Any) -> bytes:
+            days = Query(request).number("days", statistics.USUAL_DAYS, 1, statistics.MAX_DAYS)
+            return await self.page(request, lambda visit: statistics.page(farm, visit, days=days))
+
+        @route("/tree", methods=["GET"])
+        async def tree(request: Any) -> bytes:
+            before = Query(request).number("before", 0, 0, 1 << 40)
+            return await self.page(request, lambda visit: treepage.page(farm, visit, before=before))
 
         @route("/legend", methods=["GET"])
         async def legend(request: Any) -> bytes:

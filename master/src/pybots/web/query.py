@@ -14,7 +14,7 @@ from pybots_status.pages import Theme
 MAX_TEXT: Final = 100
 _KNOWN: Final = (
     "branch", "who", "project", "platform", "flavour", "only", "detail", "rows", "at", "before",
-    "after", "phase", "from", "attempt", "theme", "reload",
+    "after", "phase", "from", "attempt", "days", "since", "test", "theme", "reload",
 )  # fmt: skip
 _THEMES: Final[dict[str, Theme]] = {"light": "light", "dark": "dark"}
 

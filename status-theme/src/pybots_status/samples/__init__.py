@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from pybots_status.pages import Page
-from pybots_status.samples import console, others, runs, waterfall
+from pybots_status.samples import console, others, overviews, runs, waterfall
 
 SAMPLES: Final[dict[str, Page]] = {
     **console.SAMPLES,
     **waterfall.SAMPLES,
     **runs.SAMPLES,
     **others.SAMPLES,
+    **overviews.SAMPLES,
 }
 """Name of the preview file → page. The part before the first dash is the kind of page."""

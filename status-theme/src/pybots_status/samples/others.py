@@ -52,6 +52,7 @@ BREAKAGE: Final = BreakageRow(
     since=NOW - 900,
     lanes=3,
     tests=14,
+    disposition="untriaged",
 )
 MAIL: Final = MailRow(
     id=41,

@@ -64,7 +64,7 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
         suspects, left_out, good = _range(connection, row)
         return Breakage(
             frame=frame(farm, connection, visit, title=f"Breakage {number}", branch=row.branch),
-            row=breakage_rows(connection, [row])[0],
+            row=breakage_rows(connection, [row], farm.clock())[0],
             signature=row.signature[:16],
             error=_evidence(first, members, digests),
             axis=_axis(row),

@@ -50,7 +50,7 @@ def commit(farm: Farm, visit: Visit, sha: str) -> Commit:
             files=tuple(str(name) for name in row.files[:MAX_FILES]),
             interpreters=_interpreters(connection, row),
             runs=_runs(connection, row),
-            breakages=breakage_rows(connection, broken),
+            breakages=breakage_rows(connection, broken, farm.clock()),
             mails=mails_of_breakages(connection, blamed, (farm.config.mail.list,)),
             newer=_line(newer),
             older=_line(older),

@@ -60,7 +60,7 @@ def waterfall(
         lanes = _latest(lanes, found) if left_out else lanes
         around = frame(
             farm, connection, visit, title=f"Waterfall {project}".strip(), current="waterfall",
-            branch=branch, tabs=links.WATERFALL,
+            branch=branch, tabs=links.WATERFALL, built=built,
         )  # fmt: skip
         index = _places(branch, built, lanes)
         shown = [row for row in found if _place(row, index) is not None][:MAX_RUNS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
@@ -12,14 +12,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, or_, select
 
 from pybots.core import gardeners
+from pybots.farm import tree
 from pybots.farm.home import Farm
 from pybots.farm.views.builds import Build, last_builds
 from pybots.farm.views.common import UNDER_WAY, Visit, path_prefix
-from pybots.farm.views.console import GREEN
+from pybots.farm.views.console import GREEN, Column
 from pybots.ledger import schema
 from pybots.store import StoreFull
 from pybots_status import links
-from pybots_status.pages import Announce, Banner, Frame, Link, State
+from pybots_status.pages import Announce, Banner, Frame, Link, State, TreeNote
 
 MASTER_SILENT_SECONDS: Final = 30
 """A master whose heartbeat (`notes` row `master`) is older than this is down."""
@@ -54,15 +55,25 @@ def frame(
     refresh: int = 60,
     branch: str = "",
     tabs: str = links.CONSOLE,
+    built: Mapping[Column, Build] | None = None,
 ) -> Frame:
-    """The frame of a page about `branch` (else the visit's, else the farm's first). `tabs`: where branch tabs lead."""
+    """The frame of a page about `branch` (else the visit's, else the farm's first). `tabs`: where branch tabs lead.
+
+    `built`: the branch's last_builds, when the page has read them already."""
     shown = branch or visit.branch or default_branch(farm)
     now = farm.clock()
     seen = master_seen(connection)
     return Frame(
         title=title,
         branch=shown,
-        banner=banner(shown, tally(connection, shown), last_builds(connection, shown)),
+        banner=replace(
+            banner(
+                shown,
+                tally(connection, shown),
+                last_builds(connection, shown) if built is None else built,
+            ),
+            note=_sign(connection),
+        ),
         generated=now,
         branches=links.branch_tabs(branches(farm), shown, tabs),
         nav=links.views(current),
@@ -76,6 +87,20 @@ def frame(
         farm=farm.config.name,
         version=VERSION,
     )
+
+
+def _sign(connection: Connection) -> TreeNote | None:
+    """What stands beside the facts; an open farm of which nothing more is said needs no sign."""
+    holds = tree.newest(connection)
+    if holds is None or (holds.word.state == "open" and not holds.word.text):
+        return None
+    return tree_note(holds)
+
+
+def tree_note(entry: tree.Entry) -> TreeNote:
+    """The admin's word as the theme shows it."""
+    word = entry.word
+    return TreeNote(state=word.state, text=word.text, by=word.by, since=entry.at)
 
 
 def bare_frame(farm: Farm, visit: Visit, *, title: str, dark: bool = True) -> Frame:

@@ -100,7 +100,9 @@ def console(farm: Farm, visit: Visit, asked: Asked) -> Console:
         )  # fmt: skip
         busy = activity(connection)
         built = builds.last_builds(connection, branch)
-        around = frame(farm, connection, visit, title="Console", current="console", branch=branch)
+        around = frame(
+            farm, connection, visit, title="Console", current="console", branch=branch, built=built
+        )
     commits = shown.window.commits
     return Console(
         frame=replace(around, refresh=_refresh(around.refresh, busy=bool(busy), new=not lanes)),

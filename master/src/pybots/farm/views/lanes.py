@@ -69,7 +69,7 @@ def lane(farm: Farm, visit: Visit, name: str, *, before: int = 0) -> Lane:
             ),
             lane=lane_row(row, history.pending(connection, row.branch), since.get(row.id)),
             runs=tuple(run_row(item) for item in shown[:PAGE]),
-            breakages=breakages_of_lanes(connection, [row.id]),
+            breakages=breakages_of_lanes(connection, [row.id], farm.clock()),
             failing=tuple(
                 FailingRow(test=one.test, run=one.since.run)
                 for one in spans.failing_now(connection, row.id, limit=MAX_FAILING)

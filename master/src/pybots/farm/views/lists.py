@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Select, func, select
 
 from pybots.config.farm import CPython
+from pybots.core.dispositions import WORDS, current
 from pybots.core.model import STANDING
 from pybots.farm.home import Farm
 from pybots.farm.views.common import commits, counts, lanes, runs, seconds, state
@@ -74,8 +75,10 @@ def open_since(connection: Connection, lane_ids: Sequence[int]) -> dict[int, flo
     return dict(rows.all())
 
 
-def breakage_rows(connection: Connection, found: Sequence[Any]) -> tuple[BreakageRow, ...]:
-    """Rows of `breakages` with their lanes and tests counted."""
+def breakage_rows(
+    connection: Connection, found: Sequence[Any], now: float
+) -> tuple[BreakageRow, ...]:
+    """Rows of `breakages` with their lanes and tests counted, and the answers that hold `now`."""
     ids = [row.id for row in found]
     tallies = {
         row.breakage_id: row
@@ -92,10 +95,16 @@ def breakage_rows(connection: Connection, found: Sequence[Any]) -> tuple[Breakag
             .group_by(parts.c.breakage_id)
         )
     }
-    return tuple(_breakage(row, tallies.get(row.id)) for row in found)
+    return tuple(_breakage(row, tallies.get(row.id), now) for row in found)
 
 
-def _breakage(row: Any, tally: Any) -> BreakageRow:
+def disposition_words(row: Any, now: float) -> str:
+    """What people say about a row of `breakages`, as far as it still holds."""
+    said = current(row.disposition, row.expires, now)
+    return str(WORDS.get(said, said))  # type: ignore[call-overload] # unknown ones stay as they are
+
+
+def _breakage(row: Any, tally: Any, now: float) -> BreakageRow:
     one = tally is not None and tally.first == tally.last
     return BreakageRow(
         id=row.id,
@@ -107,11 +116,13 @@ def _breakage(row: Any, tally: Any) -> BreakageRow:
         until=row.fixed,
         lanes=tally.lanes if tally and row.kind != "interpreter" else 0,
         tests=tally.tests if tally and row.kind not in NO_TESTS else 0,
+        disposition=disposition_words(row, now),
+        person=row.person if row.expires is None or row.expires > now else "",
     )
 
 
 def breakages_of_lanes(
-    connection: Connection, lane_ids: Sequence[int], *, limit: int = 20
+    connection: Connection, lane_ids: Sequence[int], now: float, *, limit: int = 20
 ) -> tuple[BreakageRow, ...]:
     """The newest breakages these lanes have a part in."""
     mine = select(parts.c.breakage_id).where(parts.c.lane_id.in_(lane_ids))
@@ -121,7 +132,7 @@ def breakages_of_lanes(
         .order_by(breakages.c.id.desc())
         .limit(limit)
     ).all()
-    return breakage_rows(connection, rows)
+    return breakage_rows(connection, rows, now)
 
 
 def select_mail() -> Select[Any]:

@@ -100,7 +100,7 @@ def project(farm: Farm, visit: Visit, name: str) -> Project:
             facts=_facts(known),
             lanes=tuple(lane_row(row, pending, since.get(row.id)) for row in found),
             runs=_runs(connection, ids),
-            breakages=breakages_of_lanes(connection, ids),
+            breakages=breakages_of_lanes(connection, ids, farm.clock()),
         )
 
 

@@ -1,0 +1,101 @@
+"""`/stats`: what is counted, and in which day it falls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import START, Book, make_farm
+from sqlalchemy import insert
+
+from pybots.farm.home import Farm
+from pybots.farm.views import statistics
+from pybots.farm.views.common import Visit
+from pybots.farm.views.statistics import DAY, Ended, charts, rates
+from pybots.ledger import schema
+from pybots_status import render
+
+TODAY = int(START // DAY)
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Iterator[Farm]:
+    made = make_farm(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def ended(
+    verdict: str, *, day: int = TODAY, waited: float = 60.0, project: str = "django"
+) -> Ended:
+    return Ended(project=project, at=day * DAY + 5.0, verdict=verdict, waited=waited, took=waited)
+
+
+def test_verdicts_are_counted_in_the_day_they_came_out() -> None:
+    found = [ended("passed"), ended("flaky"), ended("new_failure", day=TODAY - 1), ended("blocked")]
+    found.append(ended("passed", day=TODAY - 9))
+    bars, _ = charts(found, range(TODAY - 1, TODAY + 1))
+    assert {one.name: one.values for one in bars.series} == {
+        "passed": (0, 2), "newly failing": (1, 0), "still failing": (0, 0),
+        "infrastructure": (0, 0), "other": (0, 1),
+    }  # fmt: skip
+
+
+def test_cycle_times_are_medians_and_a_day_without_runs_is_a_gap() -> None:
+    found = [ended("passed", waited=60.0 * n) for n in (1, 2, 3, 4, 90)]
+    _, lines = charts(found, range(TODAY - 1, TODAY + 1))
+    assert lines.series[0].values == (None, 3.0)
+    assert lines.series[1].values == (None, pytest.approx(55.6))
+    _, few = charts(found[:2], range(TODAY, TODAY + 1))
+    assert few.series[1].values == (None,), "two runs have no nine of ten"
+
+
+def test_the_reddest_project_is_first_and_what_says_nothing_is_not_counted() -> None:
+    found = [
+        ended("passed"),
+        ended("still_failing"),
+        ended("infra"),
+        ended("passed", project="six"),
+    ]
+    assert [(row.project, row.percent, row.runs, row.infra) for row in rates(found)] == [
+        ("django", "50.0 %", 2, 1),
+        ("six", "0.0 %", 1, 0),
+    ]
+
+
+def test_the_page_of_a_farm(farm: Farm) -> None:
+    book = Book(farm)
+    book.history(1, 3)
+    lane = book.lane("django")
+    first = book.run(lane, 1, finished=START - 60, started=START - 100, phase_seconds={"test": 8})
+    book.run(lane, 2, "new_failure", finished=START - 40, started=START - 50)
+    book.run(lane, 3, "passed", finished=START - 40 * DAY, started=START - 41 * DAY)
+    with farm.ledger.write() as connection:
+        connection.execute(insert(schema.tests).values(id=1, name="t.py::net"))
+        for nth in (1, 2):
+            connection.execute(
+                insert(schema.flakes).values(
+                    lane_id=lane, test_id=1, run_id=first, outcome="failed", at=START - nth, nth=nth
+                )
+            )
+    page = statistics.page(farm, Visit())
+    assert "t.py::net" in render(page)
+    assert [fact.value for fact in page.facts] == ["2", "50.0 % of 2 conclusive ones", "0"]
+    assert [(row.test, row.events, row.last) for row in page.chances] == [
+        ("t.py::net", 2, START - 1)
+    ]
+    assert page.charts[2].labels == ("test",) and page.charts[2].series[0].values == (8.0,)
+    assert len(page.charts[0].labels) == 14
+    assert not statistics.page(farm, Visit(branch="3.14")).charts
+
+
+def test_what_is_left_out_is_said(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Book(farm)
+    book.history(1, 3)
+    lane = book.lane("django")
+    for position in (1, 2, 3):
+        book.run(lane, position, finished=START - position)
+    monkeypatch.setattr(statistics, "MAX_RUNS", 2)
+    page = statistics.page(farm, Visit())
+    assert (page.left_out, page.facts[0].value) == (1, "2")
