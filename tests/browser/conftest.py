@@ -42,7 +42,7 @@ SLOW = """    import time
 """
 
 
-def _missing(reason: str) -> None:
+def missing(reason: str) -> None:
     """A named skip on somebody's machine, a failure in continuous integration."""
     if os.environ.get("CI"):
         pytest.fail(reason)
@@ -52,11 +52,11 @@ def _missing(reason: str) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     if not Path(CHROMIUM).exists():
-        _missing(f"no Chromium at {CHROMIUM}: install it, or name one in PYBOTS_CHROMIUM")
+        missing(f"no Chromium at {CHROMIUM}: install it, or name one in PYBOTS_CHROMIUM")
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        _missing("playwright is not installed")
+        missing("playwright is not installed")
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
