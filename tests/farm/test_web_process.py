@@ -484,6 +484,26 @@ def test_a_signed_delivery_wakes_and_an_unsigned_one_does_not(web: Web) -> None:
     assert [row.data["event"] for row in wakes(web)] == ["push"]
 
 
+# Numbers ---------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_count_requests_by_known_addresses_only(web: Web) -> None:
+    web.get("/made-up-by-a-visitor/1")
+    web.get("/legend")
+    reply = web.get("/metrics")
+    assert reply.status == 200 and reply.headers["content-type"].startswith("text/plain; version=")
+    numbers = dict(line.rsplit(" ", 1) for line in reply.text.splitlines() if line[:1] != "#")
+    assert float(numbers['pybots_web_requests_total{page="other",status="404"}']) >= 1
+    assert float(numbers['pybots_web_requests_total{page="legend",status="200"}']) >= 1
+    assert float(numbers["pybots_web_statements_total"]) > 0
+    assert numbers["pybots_master_up"] == "0.0"
+    assert "made-up" not in reply.text
+    lanes = [float(value) for name, value in numbers.items() if name.startswith("pybots_lanes{")]
+    with web.farm.ledger.read() as connection:
+        known = connection.execute(select(schema.lanes).where(schema.lanes.c.branch == "main"))
+        assert sum(lanes) == len(known.all()) > 0
+
+
 # Life ------------------------------------------------------------------------------------------------------------
 
 

@@ -20,9 +20,14 @@ def shared(state: str) -> str:
     return SHARED.get(state, state)
 
 
+def look(state: str, count: int, *, own: bool) -> dict[str, str | int]:
+    """The changing columns of a cell: what a run came to, at its own commit or at one that shares it."""
+    return {"state": state, "count": count} if own else {"state": shared(state), "count": 0}
+
+
 def show(connection: Connection, run: int, state: str, count: int = 0) -> None:
     """Bring the cells that a run speaks for up to date. `count`: newly failing tests, at the run's own commit."""
     own = cells.c.commit_id == select(runs.c.commit_id).where(runs.c.id == run).scalar_subquery()
     mine = update(cells).where(cells.c.run_id == run)
-    connection.execute(mine.where(own).values(state=state, count=count))
-    connection.execute(mine.where(~own).values(state=shared(state), count=0))
+    connection.execute(mine.where(own).values(look(state, count, own=True)))
+    connection.execute(mine.where(~own).values(look(state, count, own=False)))

@@ -20,6 +20,8 @@ from pybots.web.answering import Answering
 from pybots.web.app import App
 from pybots.web.bodies import Admission
 from pybots.web.files import Files
+from pybots.web.machine import Machine
+from pybots.web.metrics import Metrics
 from pybots.web.site import FarmSite
 
 log = logging.getLogger("pybots.web")
@@ -33,7 +35,9 @@ def make_site(farm: Farm) -> FarmSite:
     app = App(farm)
     Files(app, admission, secret)
     Answering(app)
-    return FarmSite(app.klein.resource(), admission)
+    metrics = Metrics(farm)
+    Machine(app, metrics)
+    return FarmSite(app.klein.resource(), admission, metrics.answered)
 
 
 def _key(farm: Farm) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -119,12 +119,14 @@ class Channel(http.HTTPChannel):
 
 
 class FarmSite(server.Site):
-    """The listener's factory."""
+    """The listener's factory. `answered(address, status, seconds)` hears of every request."""
 
     protocol = Channel
     displayTracebacks = False
 
-    def __init__(self, resource: Any, admission: Admission) -> None:
+    def __init__(
+        self, resource: Any, admission: Admission, answered: Callable[[bytes, int, float], None]
+    ) -> None:
         super().__init__(
             resource,
             requestFactory=FarmRequest,
@@ -132,10 +134,12 @@ class FarmSite(server.Site):
             timeout=IDLE_SECONDS,
         )
         self.admission = admission
+        self.answered = answered
 
     def log(self, request: Any) -> None:
         """One line per request, without its query: tokens and names of readers stay out of the log."""
         path = request.uri.partition(b"?")[0][:200].decode("ascii", "backslashreplace")
         method = request.method[:20].decode("ascii", "backslashreplace")
-        took = (time.monotonic() - request.begun) * 1000 if request.begun else 0.0
-        log.info("%s %s %s %s %.0f ms", request.code, method, path, request.sentLength, took)
+        took = time.monotonic() - request.begun if request.begun else 0.0
+        self.answered(request.uri, request.code, took)
+        log.info("%s %s %s %s %.0f ms", request.code, method, path, request.sentLength, took * 1000)

@@ -43,7 +43,8 @@ def window(connection: Connection, branch: str, low: int, high: int) -> list[Bui
         .where(commits.c.branch == branch, commits.c.position.between(low, high))
         .order_by(commits.c.position.desc(), interpreters.c.id)
     ).all()  # fmt: skip
-    return [_build(row) for row in rows]
+    columns: dict[tuple[str, str], Column] = {}
+    return [_build(row, columns) for row in rows]
 
 
 def _last_run() -> Any:
@@ -62,26 +63,27 @@ def _last_run() -> Any:
     )
 
 
-def _build(row: Any) -> Build:
-    failed = row.state == "failed"
+def _build(row: Any, columns: dict[tuple[str, str], Column]) -> Build:
+    position, platform, flavour, word, run, run_word, verdict = row
+    key = (platform, flavour)
+    if key not in columns:
+        columns[key] = Column(platform, flavour)
     return Build(
-        position=row.position,
-        column=Column(row.platform, row.flavour),
-        built=row.state == "published",
-        failed=failed,
-        state=_state(row),
-        run=row.id or 0,
+        position=position,
+        column=columns[key],
+        built=word == "published",
+        failed=word == "failed",
+        state=_state(word, run, run_word, verdict),
+        run=run or 0,
     )
 
 
-def _state(row: Any) -> State:
-    if row.state == "published":
+def _state(word: str, run: int | None, run_word: str | None, verdict: str | None) -> State:
+    if word == "published":
         return "passed"
-    if row.state == "failed":
-        return (
-            state(row.verdict) if row.verdict in ("new_failure", "still_failing") else "new_failure"
-        )
-    return run_state(row.run_state or "wanted", row.verdict) if row.id else "none"
+    if word == "failed":
+        return state(verdict) if verdict in ("new_failure", "still_failing") else "new_failure"
+    return run_state(run_word or "wanted", verdict) if run else "none"
 
 
 def last_builds(connection: Connection, branch: str) -> Mapping[Column, Build]:
@@ -92,6 +94,17 @@ def last_builds(connection: Connection, branch: str) -> Mapping[Column, Build]:
     if newest is None:
         return {}
     return newest_of(window(connection, branch, newest - BANNER_COMMITS, newest))
+
+
+def stretch(
+    connection: Connection, branch: str, low: int, high: int, newest: int
+) -> tuple[list[Build], Mapping[Column, Build]]:
+    """(the window from `low` to `high`, the last builds): read at once where the one reaches the other."""
+    if high < newest - BANNER_COMMITS:
+        return window(connection, branch, low, high), last_builds(connection, branch)
+    found = window(connection, branch, min(low, newest - BANNER_COMMITS), newest)
+    recent = [build for build in found if build.position >= newest - BANNER_COMMITS]
+    return [build for build in found if low <= build.position <= high], newest_of(recent)
 
 
 def newest_of(found: Sequence[Build]) -> dict[Column, Build]:

@@ -163,13 +163,14 @@ def cells(
 ) -> list[tuple[Cell, ...]]:
     """The theme's cells: per commit (position, sha) one per column, pillars joined where commits are neighbours."""
     made = []
+    said: dict[int, tuple[tuple[Voice, ...], str]] = {}
     for index, (position, sha) in enumerate(commits):
         above = grid[index - 1] if index and commits[index - 1][0] == position + 1 else {}
         last = index + 1 == len(commits)
         below = {} if last or commits[index + 1][0] != position - 1 else grid[index + 1]
         made.append(
             tuple(
-                _cell(grid[index].get(column), sha, above.get(column), below.get(column))
+                _cell(grid[index].get(column), sha, above.get(column), below.get(column), said)
                 for column in columns
             )
         )
@@ -179,15 +180,25 @@ def cells(
 _EMPTY: Final = Cell()
 
 
-def _cell(box: Box | None, sha: str, above: Box | None, below: Box | None) -> Cell:
+def _cell(
+    box: Box | None,
+    sha: str,
+    above: Box | None,
+    below: Box | None,
+    said: dict[int, tuple[tuple[Voice, ...], str]],
+) -> Cell:
+    """`said`: what was already derived from boxes of this grid, by their identity."""
     if box is None:
         return _EMPTY
-    loudest = box.loudest
+    if id(box) not in said:
+        words = title(box.column, [(voice.lane.name, voice.seen) for voice in box.voices])
+        said[id(box)] = (box.loudest, words)
+    loudest, words = said[id(box)]
     return Cell(
         state=box.state,
         count=len(loudest) if box.state == "new_failure" and len(loudest) > 1 else 0,
         href=links.run(loudest[0].seen.run) if len(loudest) == 1 else links.commit(sha),
-        title=title(box.column, [(voice.lane.name, voice.seen) for voice in box.voices]),
+        title=words,
         joined_above=_joined(box, above),
         joined_below=_joined(box, below),
     )
@@ -203,7 +214,7 @@ def title(column: Column, found: Iterable[tuple[str, Seen]]) -> str:
     for name, seen in found:
         tests = f" ({seen.tests} tests)" if seen.tests > 1 else ""
         names[seen.state].append(name + tests)
-    parts = [_named(state, names[state]) for state in sorted(names, key=_WORST_FIRST)]
+    parts = [_named(state, names[state]) for state in sorted(names, key=_RANK.__getitem__)]
     return f"{column.title}: {'; '.join(parts)}" if parts else column.title
 
 
@@ -211,7 +222,10 @@ def _compare(one: State, other: State) -> int:
     return 0 if one == other else -1 if worst((one, other)) == one else 1
 
 
-_WORST_FIRST: Final = cmp_to_key(_compare)
+_RANK: Final = {
+    state: place for place, state in enumerate(sorted(STATES, key=cmp_to_key(_compare)))
+}
+"""Worst first. Looked up, because a console asks for it a thousand times."""
 
 
 def _named(state: State, names: Sequence[str]) -> str:

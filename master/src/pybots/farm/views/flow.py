@@ -17,6 +17,7 @@ from pybots.farm.views.common import (
     Visit,
     attempts,
     commits,
+    interpreters,
     run_row,
     run_state,
     runs,
@@ -63,7 +64,9 @@ def waterfall(
             branch=branch, tabs=links.WATERFALL, built=built,
         )  # fmt: skip
         index = _places(branch, built, lanes)
-        shown = [row for row in found if _place(row, index) is not None][:MAX_RUNS]
+        shown = _whole(
+            connection, [row for row in found if _place(row, index) is not None][:MAX_RUNS]
+        )
         arrived = _commits(connection, branch, shown, before)
     active = {_key(row): row for row in reversed(shown) if row.state in UNDER_WAY}
     ended = [row.finished for row in shown if row.finished is not None]
@@ -103,7 +106,7 @@ def _address(branch: str, project: str, before: float) -> str:
 
 
 def _runs(connection: Connection, branch: str, before: float | None) -> Sequence[Any]:
-    """What runs now, then what ended last, newest first. Both parts are read by an index."""
+    """What runs now, then what ended last, newest first, each with its place only. Both parts are read by an index."""
     finished = select(runs.c.id).where(runs.c.finished.is_not(None))
     if before is not None:
         finished = finished.where(runs.c.finished < before)
@@ -112,10 +115,27 @@ def _runs(connection: Connection, branch: str, before: float | None) -> Sequence
     if before is None:
         wanted = or_(wanted, runs.c.state.in_(("dispatched", "running")))
     return connection.execute(
-        select_runs(attempts.c.phases, attempts.c.started.label("begun"))
+        select(runs.c.id, runs.c.lane_id, interpreters.c.platform, interpreters.c.flavour)
+        .join(interpreters, interpreters.c.id == runs.c.interpreter_id)
         .where(wanted, runs.c.branch == branch, runs.c.state != "dropped")
-        .order_by(runs.c.finished.is_(None).desc(), runs.c.finished.desc(), runs.c.id.desc())
+        .order_by(*_NEWEST_FIRST)
         .limit(SCANNED)
+    ).all()
+
+
+_NEWEST_FIRST: Final = (
+    runs.c.finished.is_(None).desc(),
+    runs.c.finished.desc(),
+    runs.c.id.desc(),
+)
+
+
+def _whole(connection: Connection, places: Sequence[Any]) -> Sequence[Any]:
+    """The runs with all that is shown of them: phases are long, and read only of these."""
+    return connection.execute(
+        select_runs(attempts.c.phases, attempts.c.started.label("begun"))
+        .where(runs.c.id.in_([row.id for row in places]))
+        .order_by(*_NEWEST_FIRST)
     ).all()
 
 

@@ -92,14 +92,14 @@ def console(farm: Farm, visit: Visit, asked: Asked) -> Console:
                 f"no branch “{branch}” here", "the tabs name the branches that are watched"
             )
         window = _window(connection, branch, asked, branches(farm))
-        picture = _picture(farm, connection, branch, asked, lanes, window)
+        made, built = _builds(connection, branch, window)
+        picture = _picture(farm, connection, branch, asked, lanes, window, made)
         shown = _shown(picture, asked)
         rows = commit_rows(
             connection, shown.window.commits, shown.grid, shown.columns,
             expanded=asked.expanded, mine=bool(asked.who),
         )  # fmt: skip
         busy = activity(connection)
-        built = builds.last_builds(connection, branch)
         around = frame(
             farm, connection, visit, title="Console", current="console", branch=branch, built=built
         )
@@ -144,6 +144,17 @@ def _window(connection: Connection, branch: str, asked: Asked, order: Sequence[s
     )
 
 
+def _builds(
+    connection: Connection, branch: str, window: _Window
+) -> tuple[Sequence[builds.Build], Mapping[Column, builds.Build]]:
+    """The interpreters of the window and somewhat beyond it, and the branch's last ones."""
+    newest = history.head(connection, branch)
+    if not window.commits or newest is None:
+        return (), builds.last_builds(connection, branch)
+    low, high = window.commits[-1].position, window.commits[0].position
+    return builds.stretch(connection, branch, low - BUILD_MARGIN, high + BUILD_MARGIN, newest)
+
+
 def _picture(
     farm: Farm,
     connection: Connection,
@@ -151,6 +162,7 @@ def _picture(
     asked: Asked,
     lanes: Sequence[Any],
     window: _Window,
+    made: Sequence[builds.Build],
 ) -> _Picture:
     chosen = [
         row
@@ -166,9 +178,7 @@ def _picture(
         return picture
     positions = [row.position for row in window.commits]
     low, high = positions[-1], positions[0]
-    built, build_cells = history.build_lanes(
-        builds.window(connection, branch, low - BUILD_MARGIN, high + BUILD_MARGIN)
-    )
+    built, build_cells = history.build_lanes(made)
     seen = history.seen(connection, branch, low, high)
     if window.newer:
         seen += history.newer(connection, branch, high)

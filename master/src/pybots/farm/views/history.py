@@ -45,7 +45,11 @@ def seen(connection: Connection, branch: str, low: int, high: int) -> list[Seen]
             cells.c.lane_id, cells.c.position, cells.c.run_id, cells.c.state, cells.c.count
         ).where(cells.c.branch == branch, cells.c.position.between(low, high))
     )
-    return [Seen(lane, at, run, state(word), count) for lane, at, run, word, count in rows]
+    words: dict[str, State] = {}  # some thousands of cells, a dozen words
+    return [
+        Seen(lane, at, run, words.get(word) or words.setdefault(word, state(word)), count)
+        for lane, at, run, word, count in rows
+    ]
 
 
 def newer(connection: Connection, branch: str, high: int) -> list[Seen]:
