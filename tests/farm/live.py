@@ -178,6 +178,7 @@ def make(
             "buildbot.pb_port": cli_up.free_port(0),
             "buildbot.www_port": cli_up.free_port(0),
             "store.reserve_bytes": 100 << 20,
+            "investigator.probes_per_day": 0,  # tests that want it say so
             **(settings or {}),
         },
     )

@@ -102,15 +102,15 @@ class Yard(Live):
         self.farm.ledger.close()
         self.farm = open_farm(self.farm.folder.root)
 
-    def hire(self, name: str) -> None:
-        """A second worker on this machine, on the roster but not started."""
+    def hire(self, name: str, owner: str = "Bob") -> None:
+        """One more worker on this machine, on the roster but not started."""
         folder = self.farm.folder.root / name
         folder.mkdir(exist_ok=True)
         with self.farm.ledger.read() as connection:
             (first,) = [one for one in workers.approved(connection) if one.name == "local"]
         hired = Worker(
-            name=name, platform=first.platform, abi=first.abi, owner="Bob", email="bob@example.org",
-            facts=first.facts,
+            name=name, platform=first.platform, abi=first.abi, owner=owner,
+            email=f"{owner.lower()}@example.org", facts=first.facts,
         )  # fmt: skip
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(workers.enrol(self.farm, hired) + "\n")

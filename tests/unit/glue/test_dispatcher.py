@@ -12,7 +12,7 @@ import pytest
 from twisted.internet import defer
 from twisted.internet.task import Clock
 
-from pybots.farm import controls, dispatch, news
+from pybots.farm import controls, dispatch, investigations, news
 from pybots.farm.dispatch import Dispatch, OpenAttempt, Slot
 from pybots.glue import dispatcher
 from pybots.store import StoreFull
@@ -145,6 +145,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(dispatch, "open_attempts", lambda f: f.open)
     monkeypatch.setattr(dispatch, "attempt_lost", _attempt_lost)
     monkeypatch.setattr(controls, "expire", lambda _: [])
+    monkeypatch.setattr(investigations, "advance", lambda _farm, _free: None)
     hung_up: list[str] = []
     made = dispatcher.Dispatcher(paper, desk, lambda worker, _why: hung_up.append(worker))
     return World(paper, farm, clock, hung_up, made)
@@ -193,6 +194,22 @@ def test_one_slot_gets_one_build_at_a_time(world: World) -> None:
     world.tell("complete", 10)
     world.clock.advance(0)
     assert world.attempts == ["pybots:7:1:7", "pybots:8:1:8"]
+
+
+def test_an_investigator_that_fails_keeps_nothing_from_running(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_farm: Any, free: list[Slot]) -> None:
+        asked.append(free)
+        raise OSError("the store is gone")
+
+    asked: list[list[Slot]] = []
+    monkeypatch.setattr(investigations, "advance", fails)
+    monkeypatch.setattr(dispatcher.log, "err", lambda failure, why: None)
+    world.farm.waiting = [wanted(7)]
+    world.start()
+    assert asked == [[Slot(builder=BUILDER, worker=WORKER)]]
+    assert [one["external_idstring"] for one in world.paper.submitted] == ["pybots:7:1:7"]
 
 
 def test_without_room_in_the_store_nothing_is_dispatched_and_the_farm_is_told_once(

@@ -130,6 +130,12 @@ class StoreTable(Closed):
     max_artifact_mb: Annotated[int, Field(ge=1, le=10_000)] = 600
 
 
+class Investigator(Closed):
+    """`[investigator]`: how much is spent on finding out which change broke something. 0: nothing."""
+
+    probes_per_day: Annotated[int, Field(ge=0, le=100_000)] = 500
+
+
 class FarmConfig(Closed):
     """The farm's settings. Every one has a default, so that a farm without farm.toml runs."""
 
@@ -146,6 +152,7 @@ class FarmConfig(Closed):
     buildbot: Buildbot = Buildbot()
     mail: Mail = Mail()
     gardeners: Gardeners = Gardeners()
+    investigator: Investigator = Investigator()
     index: Index = Index()
     caps: dict[contract.Phase, LimitTable] = Field(default_factory=dict, alias="limits")
     store: StoreTable = StoreTable()

@@ -36,10 +36,15 @@ def compose(name: str, parts: Sequence[Flavour], own: Flavour) -> Flavour:
 
 
 def probe_recipe(flavour: Flavour) -> contract.Recipe:
-    """The quick way to build a flavour: no optimisation, no debugging symbols, no pip, no byte-code."""
+    """The quick way to build a flavour."""
+    return quick(flavour.recipe())
+
+
+def quick(recipe: contract.Recipe) -> contract.Recipe:
+    """The recipe without optimisation, debugging symbols, pip and byte-code: for probes only."""
     return contract.Recipe(
-        configure=flavour.configure,
-        cflags=f"{flavour.cflags} -O0 -g0".strip(),
+        configure=recipe.configure,
+        cflags=f"{recipe.cflags} -O0 -g0".strip(),
         ensurepip=False,
         bytecode=False,
     )

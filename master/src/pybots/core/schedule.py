@@ -1,7 +1,8 @@
 """What runs next, on which worker and slot. Pure: the ledger's wanted runs and the free slots in, assignments out.
 
 The order: controls (somebody waits for the answer, and their interpreters are there), interpreters that a lane waits
-for now, then runs of lanes, then interpreters wanted later. A lane runs one routine run at a time, and controls beside it: its baseline (oldest) first, afterwards the newest commit whose interpreter is built. Between lanes
+for now, then runs of lanes, then interpreters wanted later, and last the probes of investigations with their
+interpreters. A lane runs one routine run at a time, and controls beside it: its baseline (oldest) first, afterwards the newest commit whose interpreter is built. Between lanes
 the one that has waited longest comes first, so that no project starves.
 """
 
@@ -36,6 +37,12 @@ class Wanted:
     routine: bool = True
     prefer: frozenset[str] = frozenset()
     """Workers it goes to if they are free: a control asks about the very machine that saw the failure."""
+    probe: bool = False
+    """An investigation's: it takes what nobody else wants."""
+    on: str = ""
+    """The one worker that can answer it; "": any."""
+    not_by: frozenset[str] = frozenset()
+    """Owners whose workers can't: a second one is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,8 @@ def assign(wanted: Sequence[Wanted], slots: Sequence[Slot]) -> list[Assignment]:
 
 def order(wanted: Sequence[Wanted]) -> list[Wanted]:
     """The runs that could start if there were slots enough, the most wanted first."""
+    probes = [run for run in wanted if run.probe and (run.lane is None or run.ready)]
+    wanted = [run for run in wanted if not run.probe]
     controls = [run for run in wanted if run.lane is not None and not run.routine and run.ready]
     following = next_of_lanes(run for run in wanted if run.lane is not None and run.routine)
     waiting = Counter(run.interpreter for run in following if not run.ready)
@@ -80,6 +89,7 @@ def order(wanted: Sequence[Wanted]) -> list[Wanted]:
             key=lambda run: (run.lane_started or 0.0, run.created, run.run),
         ),
         *sorted(later, key=lambda run: (-run.position, run.run)),
+        *sorted(probes, key=lambda run: (run.created, run.run)),
     ]
 
 
@@ -133,6 +143,8 @@ def fits(run: Wanted, worker: Worker) -> bool:
         and worker.abi == run.abi
         and worker.trust == run.trust
         and run.wants <= worker.facts
+        and run.on in ("", worker.name)
+        and (worker.owner or worker.name) not in run.not_by
         and (run.lane is None or not worker.projects or run.project in worker.projects)
     )
 

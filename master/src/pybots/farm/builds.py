@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from pybots.core import words
 from pybots.core.control import Judgement
@@ -107,10 +107,11 @@ def record(
         connection, now, "run", run=run.id, interpreter=row.id,
         state="failed" if prepared.failed else "published",
     )  # fmt: skip
+    if prepared.failed:
+        release_waiting(connection, row.id, decision.summary.partition(": ")[2], now)
     if run.purpose != "routine":
         return decision
     if prepared.failed:
-        release_waiting(connection, row.id, decision.summary.partition(": ")[2], now)
         _failed(farm, connection, run, near, where, column, decision, now)
     elif not near.published_newer:
         fixed = breakages.close_column(connection, where, column)
@@ -187,7 +188,18 @@ def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) 
 
 
 def _neighbours(connection: Connection, row: Row[Any], position: int) -> Neighbours:
-    """By content, so that commits count which share an interpreter that was built for another one."""
+    """By content, so that commits count which share an interpreter that was built for another one. What only an
+    investigation had built says nothing here: it may be of a recipe that nobody uses."""
+    built = [
+        select(runs.c.id)
+        .where(
+            runs.c.interpreter_id == interpreters.c.id,
+            runs.c.kind == "interpreter",
+            runs.c.purpose == purpose,
+        )
+        .exists()
+        for purpose in ("routine", "probe")
+    ]
     kind = (
         select(interpreters.c.state, commits.c.position)
         .join(commits, commits.c.content_key == interpreters.c.content_key)
@@ -197,6 +209,7 @@ def _neighbours(connection: Connection, row: Row[Any], position: int) -> Neighbo
             interpreters.c.platform == row.platform,
             interpreters.c.abi == row.abi,
             interpreters.c.id != row.id,
+            or_(built[0], ~built[1]),
         )
     )
     older = connection.execute(

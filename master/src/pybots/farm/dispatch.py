@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from pybots.core.model import Worker
 from pybots.core.schedule import Slot as CoreSlot
 from pybots.core.schedule import Wanted, assign
+from pybots.farm import probes
 from pybots.farm.home import Farm
 from pybots.farm.jobs import JobError, JobMaker, prepare_source
 from pybots.farm.losses import lose, refuse
@@ -90,6 +91,19 @@ def next_dispatches(farm: Farm, free: Sequence[Slot]) -> list[Dispatch]:
         ]
 
 
+def spare(farm: Farm, free: Sequence[Slot]) -> list[CoreSlot]:
+    """Of the free slots those that nothing wants which is wanted already: a probe may have them."""
+    with farm.ledger.read() as connection:
+        workers = {worker.name: worker for worker in approved(connection)}
+        slots = [
+            CoreSlot(builder=slot.builder, worker=workers[slot.worker])
+            for slot in free
+            if slot.worker in workers
+        ]
+        taken = [made.slot for made in assign(_wanted(farm, connection), slots)] if slots else []
+    return [slot for slot in slots if slot not in taken]
+
+
 def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
     busy = set(
         connection.scalars(
@@ -109,7 +123,11 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
     # By position, not by time: a few steps in an index, however long the lane's history is.
     latest = (
         select(before.c.started)
-        .where(before.c.lane_id == runs.c.lane_id, before.c.started.is_not(None))
+        .where(
+            before.c.lane_id == runs.c.lane_id,
+            before.c.started.is_not(None),
+            before.c.purpose != "probe",
+        )
         .order_by(before.c.position.desc(), before.c.started.desc())
         .limit(1)
         .scalar_subquery()
@@ -124,6 +142,7 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
         .join(lanes, lanes.c.id == runs.c.lane_id, isouter=True)
         .where(runs.c.state == "wanted")
     ).all()  # fmt: skip
+    asked = probes.asked(connection)
     return [
         Wanted(
             run=row.id,
@@ -143,6 +162,9 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
             avoid=frozenset(worker for run, worker in lost if run == row.id),
             routine=row.purpose == "routine",
             prefer=_saw(connection, row.subject),
+            probe=row.purpose == "probe",
+            on=asked[row.id].on_worker if row.id in asked else "",
+            not_by=frozenset(asked[row.id].not_by) if row.id in asked else frozenset(),
         )
         for row in rows
     ]

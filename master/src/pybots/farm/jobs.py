@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from pybots.core.model import Project
 from pybots.core.normal import plain
-from pybots.farm import git, tokens
+from pybots.farm import git, probes, tokens
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, set_note
@@ -21,6 +21,10 @@ from pybots_worker import contract
 MAX_SOURCE_BYTES: Final = 1 << 30
 SLACK_SECONDS: Final = 3600
 """Tokens outlive all the phases' limits by this much: uploads take time."""
+
+
+NO_TEST: Final = contract.Test(runner="command", args=("true",), retries=0)
+"""For a failure that installing alone shows."""
 
 
 class JobError(Exception):
@@ -117,11 +121,15 @@ class JobMaker:
         )
 
     def _installed(self, project: Project) -> contract.Install:
-        """How it is installed; a control pins what the good run had, but not the project itself: it is built anew."""
-        if self.run.good_run is None:
+        """How it is installed; a control pins what the good run had, but not the project itself: it is built anew.
+        A probe pins what the run had that `good_run` names, or the lock it was given."""
+        probe = self._probe()
+        if self.run.good_run is None and not (probe and probe.lock):
             return project.install
         own = {plain(project.name), plain(getattr(self._source(), "name", ""))}
-        lock = tuple(pin for pin in self._lock() if plain(pin.name) not in own)
+        given = probe.lock if probe else None
+        pins = (contract.Locked(name=n, version=v) for n, v in given) if given else self._lock()
+        lock = tuple(pin for pin in pins if plain(pin.name) not in own)
         return msgspec.structs.replace(project.install, lock=lock)
 
     def _source(self) -> contract.SdistSource | contract.GitSource:
@@ -140,7 +148,17 @@ class JobMaker:
 
     def _tested(self, project: Project) -> contract.Test:
         only = tuple(self.run.only or ())
+        if probe := self._probe():
+            if probe.bare:
+                return NO_TEST
+            return msgspec.structs.replace(project.test, only=only, retries=0)
         return msgspec.structs.replace(project.test, only=only) if only else project.test
+
+    def _probe(self) -> Record | None:
+        if self.run.purpose != "probe":
+            return None
+        with self.farm.ledger.read() as connection:
+            return probes.of_run(connection, self.run.id)
 
     def _registered(self) -> Project:
         try:

@@ -18,8 +18,9 @@ from pybots.core.control import Judgement
 from pybots.core.flaky import calm
 from pybots.core.normal import one_line
 from pybots.core.outcomes import Bad, Observed, observe
+from pybots.core.target import Judged
 from pybots.core.verdict import SEVERITY, Decision, LaneHistory, decide, repeated, repeated_words
-from pybots.farm import builds, controls, histories, letters
+from pybots.farm import builds, controls, histories, letters, probes
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
 from pybots_worker.contract import Report
@@ -37,6 +38,8 @@ class Prepared:
 
     observed: Observed
     digest: str
+    judged: Judged | None = None
+    """What a probe's report means for the failure that is investigated."""
 
     @property
     def farm_fault(self) -> str:
@@ -47,7 +50,7 @@ def prepare(farm: Farm, run: int, report: Report) -> Prepared:
     """Signatures and digest of the report. Reads the ledger, writes nothing."""
     with farm.ledger.read() as connection:
         row = connection.execute(
-            select(lanes.c.project, runs.c.revision)
+            select(lanes.c.project, runs.c.revision, runs.c.purpose)
             .join(runs, runs.c.lane_id == lanes.c.id)
             .where(runs.c.id == run)
         ).one()
@@ -58,7 +61,8 @@ def prepare(farm: Farm, run: int, report: Report) -> Prepared:
         runner=known.test.runner if known else "",
         names=[str((row.revision or {}).get("name", ""))],
     )
-    return Prepared(observed=observed, digest=observed.digest())
+    judged = probes.judged(farm, run, observed) if row.purpose == "probe" else None
+    return Prepared(observed=observed, digest=observed.digest(), judged=judged)
 
 
 def record(
@@ -72,6 +76,8 @@ def record(
     )
     if run.purpose == "control":
         return controls.answer(farm, connection, run, observed, now)
+    if prepared.judged is not None:
+        return probes.answer(connection, run, prepared.judged, now)
     if observed.no_source:
         return Decision(verdict="unknown", summary=observed.no_source)
     routine = run.purpose == "routine"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
-from pybots.farm import alarms, controls, letters
+from pybots.farm import alarms, controls, letters, probes
 from pybots.farm.cells import show
 from pybots.farm.home import Farm
 from pybots.ledger import schema
@@ -65,6 +65,7 @@ def _give_up(
             connection, run.interpreter_id, f"the interpreter could not be built: {reason}", now
         )
     controls.lost(farm, connection, run, reason, now)
+    probes.lost(connection, run, reason, now)
     alarms.fault(farm, connection, run.id, attempt.worker, reason, now)
     letters.news(farm, connection, now, run=run)
 
@@ -77,10 +78,11 @@ def release_waiting(
         select(runs.c.id).where(
             runs.c.interpreter_id == interpreter,
             runs.c.kind == "project",
-            runs.c.purpose == "routine",  # controls run on published ones only
+            runs.c.purpose != "control",  # these run on published ones only
             runs.c.state == "wanted",
         )
     ).all()
+    probes.unbuilt(connection, waiting, summary, now)
     for run in waiting:
         connection.execute(
             update(runs)
@@ -117,3 +119,4 @@ def end_unknown(farm: Farm, connection: Connection, run: Row[Any], reason: str, 
     show(connection, run.id, "unknown")
     announce(connection, now, "verdict", run=run.id, lane=run.lane_id, verdict="unknown")
     controls.lost(farm, connection, run, reason, now)
+    probes.lost(connection, run, reason, now)

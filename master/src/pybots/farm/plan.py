@@ -10,14 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from pybots.core.flavours import refusal
-from pybots.core.interpreters import interpreter_key
 from pybots.core.model import Flavour, LaneKey, Project, Worker
 from pybots.core.schedule import able, coalesced
+from pybots.farm import interpreters as interpreters_of
 from pybots.farm import letters, parking
 from pybots.farm.cells import shared
 from pybots.farm.home import Farm
@@ -265,32 +264,10 @@ def _interpreter(
     worker: Worker,
     now: float,
 ) -> Record:
-    recipe = flavour.recipe()
-    key = interpreter_key(
-        content_key=commit.content_key,
-        flavour=flavour.name,
-        recipe=recipe,
-        abi=worker.abi,
-        trust=worker.trust,
-    )
-    connection.execute(
-        upsert(interpreters)
-        .values(
-            key=key,
-            content_key=commit.content_key,
-            flavour=flavour.name,
-            platform=platform,
-            abi=worker.abi,
-            trust=worker.trust,
-            recipe=msgspec.to_builtins(recipe),
-            branch=commit.branch,
-            commit_id=commit.id,
-            state="wanted",
-            created=now,
-        )
-        .on_conflict_do_nothing(index_elements=["key"])
-    )
-    row = connection.execute(select(interpreters).where(interpreters.c.key == key)).one()
+    row = interpreters_of.row(
+        connection, commit, flavour=flavour.name, recipe=flavour.recipe(), platform=platform,
+        abi=worker.abi, trust=worker.trust, now=now,
+    )  # fmt: skip
     if row.state == "wanted":
         _want_build(connection, row, commit, now)
     return row

@@ -14,7 +14,7 @@ from buildbot.process.results import statusToString
 from twisted.internet import defer
 from twisted.python import log
 
-from pybots.farm import controls, dispatch, news, record
+from pybots.farm import controls, dispatch, investigations, news, record
 from pybots.farm.dispatch import Dispatch, OpenAttempt
 from pybots.farm.home import Farm
 from pybots.glue import slots
@@ -79,6 +79,7 @@ class Dispatcher:
         free = slots.free_slots(self._master.botmaster.builders, taken)
         if not free or self._master.botmaster.shuttingDown:
             return
+        await self._investigate(free)
         try:
             chosen = await self._desk.call(dispatch.next_dispatches, self._desk.farm, free)
         except StoreFull as error:
@@ -89,6 +90,11 @@ class Dispatcher:
         expected = [self._expect(one.attempt, one.builder, one.worker) for one in chosen]
         for one, submitted in zip(chosen, expected, strict=True):
             await self._submit(one, submitted)
+
+    async def _investigate(self, free: list[dispatch.Slot]) -> None:
+        """What nobody wants may answer a question. Whatever goes wrong there, routine runs go on."""
+        asked = defer.ensureDeferred(self._desk.call(investigations.advance, self._desk.farm, free))
+        await asked.addErrback(log.err, "the investigator failed; dispatching goes on")
 
     async def _no_room(self, trouble: str) -> None:
         """Told once; looked at again every POLL_SECONDS."""

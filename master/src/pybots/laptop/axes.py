@@ -14,9 +14,10 @@ from packaging.version import InvalidVersion, Version
 
 from pybots.core.model import GitBranch, IndexSource, Project, Revision
 from pybots.farm import git, sources
+from pybots.farm.jobs import NO_TEST
 from pybots.laptop import grounds
 from pybots.laptop.changes import Change, history
-from pybots.laptop.probes import NO_TEST, Prober
+from pybots.laptop.probes import Prober
 from pybots.laptop.revisions import at_commit, revision_of
 from pybots.laptop.workbench import LaptopError, Workbench
 from pybots_worker import contract

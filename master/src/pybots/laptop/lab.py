@@ -13,10 +13,11 @@ import msgspec
 from pybots.core.outcomes import State, is_test
 from pybots.core.target import Judged, Target, judge
 from pybots.core.trail import Noise
+from pybots.farm.jobs import NO_TEST
 from pybots.laptop.changes import Change
 from pybots.laptop.interpreters import BuildFailed, Built
 from pybots.laptop.journal import Journal
-from pybots.laptop.probes import NO_TEST, Prober, Sample
+from pybots.laptop.probes import Prober, Sample
 from pybots.laptop.progress import Progress
 from pybots_worker import contract
 

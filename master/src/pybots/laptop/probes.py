@@ -19,8 +19,6 @@ from pybots_worker import contract
 from pybots_worker.sandbox import Sink
 
 TAIL: Final = 64_000
-NO_TEST: Final = contract.Test(runner="command", args=("true",), retries=0)
-"""For a failure that installing alone shows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from pybots.core.model import GitBranch, IndexSource, Project, Revision
 from pybots.core.normal import one_line
 from pybots.core.outcomes import Observed, is_test
 from pybots.farm.capsules import Capsule
+from pybots.farm.jobs import NO_TEST
 from pybots.laptop.interpreters import BuildFailed, Interpreters
-from pybots.laptop.probes import NO_TEST, Prober
+from pybots.laptop.probes import Prober
 from pybots.laptop.progress import Progress
 from pybots.laptop.revisions import revision_of
 from pybots.laptop.workbench import LaptopError, Workbench

@@ -291,6 +291,71 @@ breakage_lanes = Table(
     Index(None, "lane_id", "closed"),
 )
 
+investigations = Table(  # what changed, and which change (core.investigator): one for each time a breakage broke
+    "investigations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("breakage_id", ForeignKey("breakages.id"), nullable=False),
+    Column("episode", Integer, nullable=False),  # breakages.reopened then
+    Column("lane_id", ForeignKey("lanes.id"), nullable=False),
+    Column("good_run", ForeignKey("runs.id"), nullable=False),
+    Column("bad_run", ForeignKey("runs.id"), nullable=False),
+    Column("state", String(20), nullable=False),  # "going" | "done"
+    # What is followed (target.Target), the tests concerned (empty: all), and what the two runs were made of:
+    # {"bad_runs", "good_runs", "good": crossover.Run, "bad": crossover.Run}.
+    Column("target", JSON, nullable=False),
+    Column("only", JSON, nullable=False),
+    Column("known", JSON, nullable=False),
+    Column(
+        "changes", JSON
+    ),  # the succession of an axis that is no CPython history: {"axis", "changes": [...]}
+    Column("status", String(20), nullable=False, default="", server_default=""),
+    Column("axis", String(20), nullable=False, default="", server_default=""),  # crossover.Axis
+    # The first and the last change in question; the same when one was confirmed. A sha, a version, a pin.
+    Column("first", Text, nullable=False, default="", server_default=""),
+    Column("last", Text, nullable=False, default="", server_default=""),
+    Column("title", Text, nullable=False, default="", server_default=""),
+    Column("author", Text, nullable=False, default="", server_default=""),
+    Column("confidence", Float, nullable=False, default=0.0, server_default="0"),
+    Column("reason", Text, nullable=False, default="", server_default=""),
+    Column(
+        "evidence", JSON, nullable=False
+    ),  # [{"what", "passed", "failed", "skipped", "owners", "says"}]
+    Column(
+        "announced", JSON
+    ),  # {"file", "line", "quote"} of the documentation that announces the change
+    Column("begun", Float, nullable=False),
+    Column("ended", Float),
+    UniqueConstraint("breakage_id", "episode"),
+    Index(None, "state"),
+    Index(None, "axis", "last"),
+)
+
+probes = Table(  # what an investigation asked for, each with the run that answers
+    "probes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("investigation_id", ForeignKey("investigations.id"), nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False, unique=True),
+    Column("way", Integer, nullable=False),  # of investigator.WAYS
+    Column("stage", String(10), nullable=False),  # investigator.Stage
+    Column("mix", JSON, nullable=False),  # the axes that are new in it
+    Column("place", Integer),  # the change it is made at; NULL: a crossover's
+    Column("on_worker", String(80), nullable=False, default="", server_default=""),
+    Column("not_by", JSON, nullable=False),  # owners whose workers may not run it
+    Column("bare", Boolean, nullable=False),  # installing alone shows it: no test is run
+    Column("lock", JSON),  # [[name, version]] to install instead of good_run's
+    Column("why", Text, nullable=False, default="", server_default=""),
+    Column("outcome", String(10)),  # "good" | "bad" | "skip" | "lost"; NULL: under way
+    Column("note", Text, nullable=False, default="", server_default=""),
+    Column("worker", String(80), nullable=False, default="", server_default=""),
+    Column("owner", Text, nullable=False, default="", server_default=""),
+    Column("created", Float, nullable=False),
+    Column("answered", Float),
+    Index(None, "investigation_id"),
+    Index(None, "created"),
+)
+
 threads = Table(  # stories in mail; the id is that of the breakage it began with (core.threads)
     "threads",
     metadata,
