@@ -8,6 +8,7 @@ import sys
 from pybots import (
     cli_bisect,
     cli_breakage,
+    cli_compare,
     cli_config,
     cli_demo,
     cli_farm,
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="command")
     laptop = (cli_try, cli_bisect, cli_reproduce, cli_impact, cli_python)
-    for module in (cli_up, cli_demo, *laptop, cli_farm, cli_breakage, cli_tree):
+    for module in (cli_up, cli_demo, *laptop, cli_farm, cli_breakage, cli_compare, cli_tree):
         module.add_parser(commands)
     cli_config.add_parsers(commands)
     return made

@@ -22,6 +22,7 @@ from pybots.farm.views import (
     lanes,
     mailpages,
     projects,
+    releasepage,
     runpage,
     statistics,
     treepage,
@@ -146,6 +147,11 @@ class App:
         async def stats(request: Any) -> bytes:
             days = Query(request).number("days", statistics.USUAL_DAYS, 1, statistics.MAX_DAYS)
             return await self.page(request, lambda visit: statistics.page(farm, visit, days=days))
+
+        @route("/release/<path:tag>", methods=["GET"])
+        async def release(request: Any, tag: str) -> bytes:
+            since = Query(request).text("since")
+            return await self.page(request, lambda visit: releasepage.page(farm, visit, tag, since))
 
         @route("/tree", methods=["GET"])
         async def tree(request: Any) -> bytes:
