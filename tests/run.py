@@ -23,7 +23,9 @@ LINT = (
 )
 # The unit tier shares nothing, so it uses both cores; the others run a farm that does. Its files are thrown away: making
 # room for them, pytest would first remove what a farm's run has left behind, and that takes seconds.
-MORE = {"unit": ("-n", "2", "--dist", "worksteal", "-q", "--basetemp={temporary}/tmp")}
+UNIT = ("-n", "2", "--dist", "worksteal", "-q", "--basetemp={temporary}/tmp")
+# What is marked `deep` takes its time, and runs in the hard tier with the properties' many examples.
+MORE = {"unit": (*UNIT, "-m", "not deep")}
 
 
 def main(arguments: list[str]) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from aiosmtpd.controller import Controller
 from playwright.sync_api import sync_playwright
 
@@ -68,6 +71,32 @@ def test_both_interpreters_are_built_and_published(real: Live, cpython: History)
     for row in built:
         assert real.farm.store.has(row.blob)
         assert "3.11.2" in row.python
+
+
+def test_a_lean_install_lacks_only_pip_and_byte_code_that_no_run_reads(real: Live) -> None:
+    plain, lean = sorted(real.rows(schema.interpreters), key=lambda row: row.finished)
+    assert (plain.plain, lean.plain) == (True, False)
+    left_out = files(real, plain.blob) ^ files(real, lean.blob)
+    assert any(name.endswith(".pyc") for name in left_out)
+    assert not [
+        name
+        for name in left_out
+        if "/site-packages/" not in name
+        and not name.startswith("bin/pip")
+        and not re.search(r"\.opt-[12]\.pyc$", name)
+        and not re.search(r"/(tests?|idle_test|lib2to3/tests)/.*\.pyc$", name)
+    ]
+    assert "lib/python3.11/json/__pycache__/decoder.cpython-311.pyc" in files(real, lean.blob)
+
+
+def files(real: Live, blob: str) -> set[str]:
+    """Names of the files of a published interpreter, without its folder."""
+    with (
+        real.farm.store.open(blob) as file,
+        zstandard.open(file, "rb") as plain,
+        tarfile.open(fileobj=plain, mode="r|") as tar,
+    ):
+        return {member.name.removeprefix("./") for member in tar if not member.isdir()}
 
 
 def test_the_projects_ran_on_both_commits_for_real(real: Live, cpython: History) -> None:

@@ -95,3 +95,11 @@ def test_the_page_shows_what_the_ledger_says(live: Live) -> None:
         assert project in page
     run = live.verdict(live.world.head(), "anchor")
     assert run.summary in live.get(f"/run/{run.id}")
+
+
+def test_only_the_days_first_interpreter_is_installed_plainly(live: Live) -> None:
+    """The commits of one day are built without what no project reads, and run projects just as well."""
+    built = [row for row in live.rows(schema.interpreters) if row.state == "published"]
+    built.sort(key=lambda row: row.finished)
+    assert built[0].plain
+    assert not built[-1].plain

@@ -120,7 +120,10 @@ class Recipe(_Wire, frozen=True):
 
 
 class InterpreterWork(_Wire, frozen=True, tag="interpreter", tag_field="kind"):
-    """Build one interpreter: unpack, configure, make, make install, publish."""
+    """Build one interpreter: unpack, configure, make, make install, publish.
+
+    `plain`: `make install` just as it stands; otherwise it leaves out pip and the byte-code that no project's run reads.
+    No part of the key: the interpreter is the same."""
 
     key: Sha256
     commit: GitSha
@@ -129,6 +132,7 @@ class InterpreterWork(_Wire, frozen=True, tag="interpreter", tag_field="kind"):
     source: Blob
     recipe: Recipe
     artifact: Upload
+    plain: bool = True
 
 
 class InterpreterRef(_Wire, frozen=True):

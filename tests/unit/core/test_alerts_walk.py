@@ -47,6 +47,7 @@ def step(world: World, chance: random.Random) -> None:
         world.becomes(one.id, trip=one.id)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens(seed: int) -> None:
     chance = random.Random(seed)

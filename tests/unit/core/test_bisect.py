@@ -113,6 +113,7 @@ def test_a_probe_under_way_is_not_asked_for_again() -> None:
     assert next_probes(state, idle_workers=0) == []
 
 
+@pytest.mark.deep
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_nothing_outside_the_range_is_probed_or_blamed(count: int, data: st.DataObject) -> None:
@@ -233,6 +234,7 @@ def test_a_revert_that_restored_the_content_shares_its_outcome() -> None:
     assert culprit(found).index == 4
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("failing", "false"), [(0.9, 0.0), (0.6, 0.0), (0.8, 0.1)])
 def test_a_noisy_failure_is_repeated_until_it_is_clear(failing: float, false: float) -> None:
     """At least seven of eight right at a confidence of 0.95 (16 histories each; seeds are fixed)."""

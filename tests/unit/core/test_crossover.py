@@ -149,6 +149,7 @@ def test_a_run_that_can_t_be_repeated_leaves_it_undecided() -> None:
     assert found.kind == "undecided" and "the good run again" in found.missing[0]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("axis", AXES)
 def test_a_rare_failure_gets_the_passes_it_needs(axis: Axis) -> None:
     """At a failing rate of about a half, one pass proves nothing."""

@@ -255,20 +255,24 @@ class World:
         ok: bool = True,
         flavour: str = "release",
         said: str = "Modules/x.c:3:1: error: unknown type name 'foo'",
+        phase: str = "compile",
+        plain: bool = False,
         **changes: Any,
     ) -> Recorded:
-        """One build of an interpreter from start to verdict."""
-        made = self.interpreter(position, flavour, state="wanted")
+        """One build of an interpreter from start to verdict; without `ok`, it fails in `phase`."""
+        made = self.interpreter(position, flavour, state="wanted", plain=plain)
         run = self.run(position, interpreter=made, **changes)
-        return self.record(run, self.build_report(ok=ok, said=said))
+        return self.record(run, self.build_report(ok=ok, said=said, phase=phase))
 
-    def build_report(self, *, ok: bool = True, said: str = "") -> contract.Report:
+    def build_report(
+        self, *, ok: bool = True, said: str = "", phase: str = "compile"
+    ) -> contract.Report:
         blob = self.farm.store.put(make_artifact())
         names = ["source", "configure", "compile", "install", "publish"]
         phases = [make_phase(name) for name in names]
         if not ok:
             failure = make_failure("make -j2: exit status 2", said)
-            phases = [*phases[:2], make_phase("compile", ok=False, failure=failure)]
+            phases = [*phases[: names.index(phase)], make_phase(phase, ok=False, failure=failure)]
         artifact = contract.Artifact(sha256=blob.sha256, size=blob.size) if ok else None
         return make_report(phases=phases, kind="interpreter", artifact=artifact, python="3.15.0a1+")
 

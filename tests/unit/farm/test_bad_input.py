@@ -28,6 +28,7 @@ def names(world: World) -> list[str]:
     return [row.name for row in world.rows(schema.tests) if not row.name.startswith("<")]
 
 
+@pytest.mark.deep
 def test_a_hundred_thousand_tests_are_recorded(world: World) -> None:
     tests = [make_test(f"tests/test_{n // 100}.py::test_{n}") for n in range(100_000)]
     assert world.go(1, tests).verdict == "passed"
@@ -35,6 +36,7 @@ def test_a_hundred_thousand_tests_are_recorded(world: World) -> None:
     assert world.counts()["spans"] == 100_002
 
 
+@pytest.mark.deep
 def test_a_hundred_thousand_failures_are_few_breakages(world: World) -> None:
     """All with another signature: the largest are told apart, the rest is counted with the first of them."""
     ids = [f"tests/test_it.py::test_{n}" for n in range(5_000)]

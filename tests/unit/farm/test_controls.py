@@ -322,6 +322,7 @@ def flaky() -> list[contract.TestOutcome]:
     return [GOOD[0], make_test(B, "failed", "TypeError: x", retried=("passed", "passed"))]
 
 
+@pytest.mark.deep
 def test_a_learned_flaky_test_that_fails_throughout_is_judged_by_its_rate(world: Farm) -> None:
     for position in range(1, 40):
         world.seen(position, flaky() if position % 4 == 0 else GOOD)
@@ -338,6 +339,7 @@ def test_a_learned_flaky_test_that_fails_throughout_is_judged_by_its_rate(world:
     assert world.control().position == 41, "at the head the test failed already"
 
 
+@pytest.mark.deep
 def test_a_rate_that_rises_opens_a_breakage_and_a_quiet_test_closes_it(world: Farm) -> None:
     position = 0
     for _ in range(60):

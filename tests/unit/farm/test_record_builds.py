@@ -9,6 +9,7 @@ import pytest
 from artifact_builder import make_artifact
 from lane_world import World, make_phase, make_test, make_world, replace_struct
 
+from pybots.farm import builds
 from pybots.farm.record import RecordError
 from pybots.ledger import schema
 from pybots_worker import contract
@@ -172,3 +173,43 @@ def test_an_older_build_that_succeeds_late_closes_nothing(world: World) -> None:
     world.build(9, ok=False)
     world.build(5)
     assert world.rows(schema.breakages)[0].state == "open"
+
+
+def due(world: World, position: int, later: float = 0.0) -> bool:
+    (row,) = world.rows(
+        schema.interpreters, schema.interpreters.c.content_key == f"{position:064x}"
+    )
+    with world.farm.ledger.read() as connection:
+        return builds.plain_due(connection, row, world.farm.clock() + later)
+
+
+def test_once_a_day_an_interpreter_is_installed_as_users_do(world: World) -> None:
+    world.build(1)
+    assert due(world, 1), "none was so far"
+    world.build(2, plain=True)
+    assert not due(world, 2)
+    world.build(3)
+    assert not due(world, 3)
+    assert due(world, 3, later=builds.PLAIN_EVERY + 1)
+
+
+def test_after_a_plain_install_that_failed_all_are_plain_until_one_passes(world: World) -> None:
+    world.build(1, plain=True)
+    world.build(2, plain=True, ok=False, phase="install", said="error: no ensurepip")
+    assert due(world, 2)
+    world.build(3)  # dispatched before that was known: it says nothing about a plain install
+    assert [row.state for row in world.rows(schema.breakages)] == ["open"]
+    assert due(world, 3)
+    world.build(4, plain=True)
+    assert [row.state for row in world.rows(schema.breakages)] == ["fixed"]
+    assert not due(world, 4)
+
+
+def test_a_plain_install_is_compared_with_the_last_plain_one(world: World) -> None:
+    """The commits between were installed without what fails now: none of them is cleared by that."""
+    world.build(1, plain=True)
+    world.build(5)
+    recorded = world.build(9, plain=True, ok=False, phase="install", said="error: no ensurepip")
+    assert recorded.verdict == "new_failure"
+    (breakage,) = world.rows(schema.breakages)
+    assert (breakage.good_position, breakage.bad_position) == (1, 9)

@@ -21,12 +21,14 @@ from pybots.farm import alarms, artifacts, letters
 from pybots.farm.home import Farm
 from pybots.farm.losses import release_waiting
 from pybots.ledger import breakages, schema
-from pybots.ledger.engine import announce
+from pybots.ledger.engine import Record, announce
 from pybots_worker.contract import INTERPRETER_PHASES, Artifact, PhaseResult, Report
 
 runs, interpreters, commits = schema.runs, schema.interpreters, schema.commits
 
 NEEDED: Final = INTERPRETER_PHASES[:-1]
+PLAIN_EVERY: Final = 24 * 3600.0
+"""Seconds. So often an interpreter is installed just as a user would; in between without what no run reads."""
 
 
 class BadBuild(Exception):
@@ -91,7 +93,12 @@ def record(
     row = connection.execute(
         select(interpreters).where(interpreters.c.id == run.interpreter_id)
     ).one()
-    near = _neighbours(connection, row, run.position)
+    # Only a plain install can show that another one would have failed, or that it is mended.
+    last = _last_plain(connection, row)
+    proven = row.plain or last is None or last.state == "published"
+    near = _neighbours(
+        connection, row, run.position, plain=row.plain and prepared.phase == "install"
+    )
     decision = decide_build(near.older and near.older[0], failed=prepared.failed)
     column = f"{row.flavour}.{row.platform}"
     where = breakages.Where(
@@ -113,7 +120,7 @@ def record(
         return decision
     if prepared.failed:
         _failed(farm, connection, run, near, where, column, decision, now)
-    elif not near.published_newer:
+    elif not near.published_newer and proven:
         fixed = breakages.close_column(connection, where, column)
         letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
     return decision
@@ -168,6 +175,30 @@ def _failed(
     )
 
 
+def plain_due(connection: Connection, row: Row[Any], now: float) -> bool:
+    """Whether the next interpreter of this kind is installed plainly: the last that was is a day old, or failed.
+
+    `row` has branch, flavour, platform and abi. After a failure all are, until one passes: only that shows a fix."""
+    last = _last_plain(connection, row)
+    return last is None or last.state != "published" or last.finished < now - PLAIN_EVERY
+
+
+def _last_plain(connection: Connection, row: Row[Any]) -> Record | None:
+    return connection.execute(
+        select(interpreters.c.state, interpreters.c.finished)
+        .where(
+            interpreters.c.branch == row.branch,
+            interpreters.c.flavour == row.flavour,
+            interpreters.c.platform == row.platform,
+            interpreters.c.abi == row.abi,
+            interpreters.c.plain,
+            interpreters.c.finished.is_not(None),
+        )
+        .order_by(interpreters.c.finished.desc())
+        .limit(1)
+    ).first()
+
+
 def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) -> None:
     """A project ran on the interpreter of a commit: so it builds, also when it was built long ago for another commit.
 
@@ -187,9 +218,11 @@ def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) 
     letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
 
 
-def _neighbours(connection: Connection, row: Row[Any], position: int) -> Neighbours:
+def _neighbours(connection: Connection, row: Row[Any], position: int, *, plain: bool) -> Neighbours:
     """By content, so that commits count which share an interpreter that was built for another one. What only an
-    investigation had built says nothing here: it may be of a recipe that nobody uses."""
+    investigation had built says nothing here: it may be of a recipe that nobody uses.
+
+    `plain`: a plain install failed here; an older one proves something only if it was plain too."""
     built = [
         select(runs.c.id)
         .where(
@@ -212,6 +245,8 @@ def _neighbours(connection: Connection, row: Row[Any], position: int) -> Neighbo
             or_(built[0], ~built[1]),
         )
     )
+    if plain:
+        kind = kind.where(interpreters.c.plain)
     older = connection.execute(
         kind.where(commits.c.position < position, interpreters.c.state.in_(("published", "failed")))
         .order_by(commits.c.position.desc())

@@ -16,14 +16,14 @@ from sqlalchemy import Connection, func, insert, select, update
 from pybots.core.model import Worker
 from pybots.core.schedule import Slot as CoreSlot
 from pybots.core.schedule import Wanted, assign
-from pybots.farm import probes
+from pybots.farm import builds, probes
 from pybots.farm.home import Farm
 from pybots.farm.jobs import JobError, JobMaker, prepare_source
 from pybots.farm.losses import lose, refuse
 from pybots.farm.workers import approved
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, announce, inserted_id
-from pybots_worker.contract import Job, PhaseResult
+from pybots_worker.contract import InterpreterWork, Job, PhaseResult
 
 runs, attempts, lanes, cells = schema.runs, schema.attempts, schema.lanes, schema.cells
 interpreters = schema.interpreters
@@ -251,10 +251,11 @@ def start_attempt(farm: Farm, attempt_id: int, build_url: str) -> Job | None:
         if attempt is None or attempt.state != "dispatched":
             return None
         run = _run(connection, attempt.run_id)
+        plain = run.purpose != "routine" or builds.plain_due(connection, run, farm.clock())
     source = prepare_source(farm, run.sha, run.content_key) if run.kind == "interpreter" else None
     now = farm.clock()
     try:
-        job = JobMaker(farm, run, attempt).make(source)
+        job = JobMaker(farm, run, attempt).make(source, plain=plain)
     except JobError as error:
         with farm.ledger.write() as connection:
             refuse(farm, connection, attempt_id, str(error), now)
@@ -272,6 +273,12 @@ def start_attempt(farm: Farm, attempt_id: int, build_url: str) -> Job | None:
             .where(runs.c.id == run.id)
             .values(state="running", started=func.coalesce(runs.c.started, now))
         )
+        if isinstance(job.work, InterpreterWork):
+            connection.execute(
+                update(interpreters)
+                .where(interpreters.c.id == run.interpreter_id)
+                .values(plain=plain and job.work.recipe.bytecode)
+            )
         _show(connection, run.id, "running")
         announce(
             connection, now, "attempt", run=run.id, lane=run.lane_id, attempt=attempt_id,

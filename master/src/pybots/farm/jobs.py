@@ -65,9 +65,9 @@ class JobMaker:
     run: Record
     attempt: Record
 
-    def make(self, source: Stored | None) -> contract.Job:
-        """The Job. `source` is CPython's tree for an interpreter's build. Raises JobError."""
-        work = self._interpreter(source) if source else self._project()
+    def make(self, source: Stored | None, *, plain: bool = True) -> contract.Job:
+        """The Job. `source` is CPython's tree for an interpreter's build, installed `plain` or lean. Raises JobError."""
+        work = self._interpreter(source, plain) if source else self._project()
         names: tuple[contract.Phase, ...] = (
             contract.INTERPRETER_PHASES if source else contract.PROJECT_PHASES
         )
@@ -82,7 +82,7 @@ class JobMaker:
             report=self._upload("report", contract.MAX_REPORT_BYTES, names, project),
         )
 
-    def _interpreter(self, source: Stored) -> contract.InterpreterWork:
+    def _interpreter(self, source: Stored, plain: bool) -> contract.InterpreterWork:
         limit = self.farm.config.store.max_artifact_mb << 20
         return contract.InterpreterWork(
             key=self.run.key,
@@ -92,6 +92,7 @@ class JobMaker:
             source=self._blob(source.sha256, source.size, contract.INTERPRETER_PHASES, None),
             recipe=msgspec.convert(self.run.recipe, contract.Recipe),
             artifact=self._upload("artifact", limit, contract.INTERPRETER_PHASES, None),
+            plain=plain,
         )
 
     def _project(self) -> contract.ProjectWork:

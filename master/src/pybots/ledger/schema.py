@@ -68,6 +68,9 @@ interpreters = Table(
     Column("size", Integer),
     Column("python", Text),
     Column("failure", JSON),  # {"type", "message", "detail", "phase", "signature"}
+    Column(
+        "plain", Boolean, nullable=False, server_default="0"
+    ),  # installed by `make install` as it stands
     Column("created", Float, nullable=False),
     Column("finished", Float),
     Index(None, "content_key", "flavour", "platform"),

@@ -130,13 +130,18 @@ def install(context: Context) -> None:
     """`make install` into PREFIX."""
     context.folder.prefix.mkdir()
     sandbox.own(context.folder.prefix)
-    if _work(context).recipe.bytecode:
+    work = _work(context)
+    if work.plain and work.recipe.bytecode:
         _build(context, "make", "install", writable=True)
         return
     # compileall prints its help and compiles nothing; the Makefile ignores how it ends.
-    _build(context, "make", "install", "COMPILEALL_OPTS=--help", LIST_COPIES, writable=True)
+    options = ("COMPILEALL_OPTS=--help", "ENSUREPIP=no", LIST_COPIES)
+    _build(context, "make", "install", *options, writable=True)
     script = f"{layout.KIT}/pybots_copies.py"
     _build(context, "./python", "-E", "-S", "-B", script, COPIES, writable=True)
+    if work.recipe.bytecode:
+        script = f"{layout.KIT}/pybots_bytecode.py"
+        _build(context, layout.PYTHON, "-I", "-B", script, writable=True)
 
 
 def _build(context: Context, *argv: str, configuring: bool = False, writable: bool = False) -> None:
