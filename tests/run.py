@@ -6,6 +6,7 @@ Tiers: lint (ruff, mypy), unit, farm, browser; on demand hard and cpython. Witho
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 TOP = Path(__file__).resolve().parent.parent
+MEMORY = "/dev/shm"
+MIN_MEMORY = 1 << 30
 QUICK = ("lint", "unit", "farm", "browser")
 TIERS = (*QUICK, "hard", "cpython")
 LINT = (
@@ -21,11 +24,12 @@ LINT = (
     ("ruff", "format", "--check", "."),
     ("mypy", "-p", "pybots", "-p", "pybots_worker", "-p", "pybots_status"),
 )
-# The unit tier shares nothing, so it uses both cores; the others run a farm that does. Its files are thrown away: making
-# room for them, pytest would first remove what a farm's run has left behind, and that takes seconds.
-UNIT = ("-n", "2", "--dist", "worksteal", "-q", "--basetemp={temporary}/tmp")
+# The unit tier shares nothing, so two processes run it, half of its folders each; the others run a farm, which is several.
 # What is marked `deep` takes its time, and runs in the hard tier with the properties' many examples.
-MORE = {"unit": (*UNIT, "-m", "not deep")}
+UNIT = ("-q", "-p", "no:xdist", "-p", "no:schemathesis", "-p", "no:anyio", "-m", "not deep")
+FIRST_HALF = ("farm", "laptop", "ledger", "mail")
+NOTHING_CHOSEN = 5
+"""pytest's exit status when arguments like `-k` left nothing to run."""
 
 
 def main(arguments: list[str]) -> int:
@@ -62,24 +66,47 @@ def lint() -> dict[str, int]:
 def run_pytest(tier: str, more: list[str]) -> dict[str, int]:
     """Counts of one tier. A pytest that dies, or ends without running a test, counts as one failure; in CI so does
     a tier of which every test was skipped."""
-    folder = TOP / "tests" / tier
-    with tempfile.TemporaryDirectory(prefix="pybots-tests-") as temporary:
-        results = Path(temporary) / "results.xml"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            str(folder),
-            f"--junitxml={results}",
-            *(word.format(temporary=temporary) for word in MORE.get(tier, ())),
-            *more,
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    with tempfile.TemporaryDirectory(prefix="pybots-tests-", dir=place(tier)) as temporary:
+        places = [Path(temporary) / str(number) for number in range(len(parts(tier)))]
+        running = [
+            start(where, [*part, *more], shown=where is places[0])
+            for where, part in zip(places, parts(tier), strict=True)
         ]
-        status = subprocess.run(command, cwd=TOP, env=environment()).returncode
-        counts = counted(results)
+        statuses = [process.wait() for process in running]
+        for where in places:
+            print((where / "said").read_text(errors="replace"), end="", flush=True)
+            for name, count in counted(where / "results.xml").items():
+                counts[name] += count
     ran = counts["passed"] + (0 if os.environ.get("CI") else counts["skipped"])
-    if not counts["failed"] and (status or not ran):
+    if not counts["failed"] and (set(statuses) - {0, NOTHING_CHOSEN} or not ran):
         counts["failed"] = 1
     return counts
+
+
+def parts(tier: str) -> list[list[str]]:
+    """pytest's arguments for each of the processes that run a tier side by side."""
+    folder = TOP / "tests" / tier
+    if tier != "unit":
+        return [[str(folder)]]
+    first = [str(folder / name) for name in FIRST_HALF]
+    return [[*first, *UNIT], [str(folder), *(f"--ignore={path}" for path in first), *UNIT]]
+
+
+def start(where: Path, arguments: list[str], *, shown: bool) -> subprocess.Popen[bytes]:
+    """A pytest with its files in `where`: what it says is `shown` at once, or kept in the file `said` there."""
+    where.mkdir()
+    said = (where / "said").open("wb")
+    command = (sys.executable, "-m", "pytest", *arguments, f"--junitxml={where / 'results.xml'}")
+    command += (f"--basetemp={where / 'tmp'}",)
+    with said:
+        return subprocess.Popen(
+            command,
+            cwd=TOP,
+            env=environment(),
+            stdout=None if shown else said,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def counted(results: Path) -> dict[str, int]:
@@ -96,6 +123,17 @@ def counted(results: Path) -> dict[str, int]:
         "failed": failed,
         "skipped": total["skipped"],
     }
+
+
+def place(tier: str) -> str | None:
+    """Where a tier's files lie. The unit tier's are thousands, small and soon gone: in memory, where there is room."""
+    try:
+        room = (
+            shutil.disk_usage(MEMORY).free if tier == "unit" and os.access(MEMORY, os.W_OK) else 0
+        )
+    except OSError:
+        room = 0
+    return MEMORY if room >= MIN_MEMORY else None
 
 
 def environment() -> dict[str, str]:

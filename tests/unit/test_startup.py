@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,30 @@ def test_a_set_up_environment_is_left_alone_until_a_lock_file_changes(
 JUNIT = '<testsuites><testsuite tests="{}" failures="0" errors="0" skipped="{}"/></testsuites>'
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A pytest that has run."""
+
+    status: int
+
+    def wait(self) -> int:
+        return self.status
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *endings: tuple[int, int, int]) -> None:
+    """Let pytest's processes have ended one after the other: (tests, skipped, exit status)."""
+    left = list(endings)
+
+    def start(where: Path, _arguments: list[str], *, shown: bool) -> Ended:
+        tests, skipped, status = left.pop(0)
+        where.mkdir()
+        (where / "said").write_text("" if shown else "it said this")
+        (where / "results.xml").write_text(JUNIT.format(tests, skipped))
+        return Ended(status)
+
+    monkeypatch.setattr(run, "start", start)
+
+
 @pytest.mark.parametrize(
     ("tests", "skipped", "status", "ci", "failed"),
     [
@@ -81,16 +106,33 @@ JUNIT = '<testsuites><testsuite tests="{}" failures="0" errors="0" skipped="{}"/
         (3, 3, 0, "", 0),
         (3, 0, -11, "", 1),
         (0, 0, 0, "", 1),
+        (0, 0, 5, "", 1),
     ],
 )
 def test_a_tier_that_died_or_tested_nothing_is_not_green(
     monkeypatch: pytest.MonkeyPatch, tests: int, skipped: int, status: int, ci: str, failed: int
 ) -> None:
-    def pytest_run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        results = next(word for word in command if word.startswith("--junitxml="))
-        Path(results.partition("=")[2]).write_text(JUNIT.format(tests, skipped))
-        return subprocess.CompletedProcess(command, status)
-
-    monkeypatch.setattr(run.subprocess, "run", pytest_run)
+    pretend(monkeypatch, (tests, skipped, status))
     monkeypatch.setenv("CI", ci)
-    assert run.run_pytest("unit", [])["failed"] == failed
+    assert run.run_pytest("farm", [])["failed"] == failed
+
+
+def test_the_unit_tier_is_two_processes_and_neither_may_die(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, (3, 0, 0), (4, 1, 0))
+    assert run.run_pytest("unit", []) == {"passed": 6, "failed": 0, "skipped": 1}
+    assert capsys.readouterr().out == "it said this"
+    pretend(monkeypatch, (3, 0, 0), (0, 0, 5))
+    assert run.run_pytest("unit", ["-k", "of one half"])["failed"] == 0
+    pretend(monkeypatch, (3, 0, 0), (4, 0, 139))
+    assert run.run_pytest("unit", [])["failed"] == 1
+
+
+def test_the_two_processes_leave_no_unit_test_out() -> None:
+    first, second = run.parts("unit")
+    folders = [word for word in first if word.startswith("/")]
+    assert all(Path(folder).is_dir() for folder in folders)
+    assert {f"--ignore={folder}" for folder in folders} == {
+        word for word in second if word.startswith("--ignore=")
+    }

@@ -285,9 +285,13 @@ def harmless(subject: str, body: str) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-@pytest.mark.parametrize("evil", EVIL)
-def test_hostile_words_stay_in_their_place(topic: Topic, evil: str) -> None:
+def test_hostile_words_stay_in_their_place(topic: Topic) -> None:
     """Test names, errors, titles, authors, revisions: whatever they hold, the message's structure is ours."""
+    for evil in EVIL:
+        _stays_in_its_place(topic, evil)
+
+
+def _stays_in_its_place(topic: Topic, evil: str) -> None:
     line = CommitLine(sha=SHA, author=evil, title=evil)
     row = replace(
         ROW, error=evil, failing=(evil,), revision=evil, before="0", python=evil, tail=f"{evil}\n{evil}",
@@ -299,9 +303,13 @@ def test_hostile_words_stay_in_their_place(topic: Topic, evil: str) -> None:
 
 
 @pytest.mark.parametrize("topic", ALARMS)
-@pytest.mark.parametrize("evil", ["plain", *EVIL])
 @pytest.mark.parametrize("state", ["open", "farm"])
-def test_the_farms_own_letters_are_as_harmless(topic: Alarm, evil: str, state: str) -> None:
+def test_the_farms_own_letters_are_as_harmless(topic: Alarm, state: str) -> None:
+    for evil in ("plain", *EVIL):
+        _is_harmless(topic, evil, state)
+
+
+def _is_harmless(topic: Alarm, evil: str, state: str) -> None:
     facts = alarms.Facts(
         audience="admin", url="https://x/", worker="attic", branch="main",
         commit=CommitLine(sha=SHA, author=evil, title=evil), row=replace(ROW, error=evil, tail=f"{evil}\n{evil}"),

@@ -48,11 +48,11 @@ def _nothing_was_added(found: Element) -> None:
 
 
 @every_page
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "//evil.example/"])
-def test_an_address_that_is_not_ours_or_http_never_becomes_a_link(page: Page, address: str) -> None:
+def test_an_address_that_is_not_ours_or_http_never_becomes_a_link(page: Page) -> None:
     """Which addresses are safe is tested in test_status_text; here: that no template forgets to ask."""
-    for value in addresses(render(poisoned(page, address))):
-        assert value == "data:," or (value.startswith(("/", "#")) and value[:2] != "//")
+    for address in ("javascript:alert(1)", "//evil.example/"):
+        for value in addresses(render(poisoned(page, address))):
+            assert value == "data:," or (value.startswith(("/", "#")) and value[:2] != "//")
 
 
 @every_page
