@@ -74,6 +74,11 @@ def project(name: str) -> str:
     return _under("project", name)
 
 
+def test(project_name: str, name: str) -> str:
+    """The history of one test, on its project's page."""
+    return with_query(project(project_name), test=name) + "#test"
+
+
 def lane(slug: str) -> str:
     """A lane's page."""
     return _under("lane", slug)

@@ -57,14 +57,19 @@ from pybots_status.subjects import (
     Breakage,
     Choice,
     Commit,
+    EvidenceRow,
     FailingRow,
     FlakyRow,
     InterpreterRow,
     IssueText,
     Lane,
+    ProbeRow,
     Project,
     ProjectRow,
     Projects,
+    Search,
+    TestHistory,
+    TestSpan,
     Version,
 )
 
@@ -91,6 +96,7 @@ __all__ = [
     "CommitRow",
     "Console",
     "ErrorPage",
+    "EvidenceRow",
     "Fact",
     "FailingRow",
     "Filters",
@@ -111,6 +117,7 @@ __all__ = [
     "Notice",
     "Page",
     "Phase",
+    "ProbeRow",
     "Project",
     "ProjectRow",
     "Projects",
@@ -118,6 +125,7 @@ __all__ = [
     "Release",
     "Run",
     "RunRow",
+    "Search",
     "Series",
     "State",
     "StateInfo",
@@ -125,6 +133,8 @@ __all__ = [
     "Strip",
     "TestCounts",
     "TestFailure",
+    "TestHistory",
+    "TestSpan",
     "TextBlock",
     "TextPage",
     "Theme",
@@ -158,6 +168,8 @@ class Worker:
     row: WorkerRow
     facts: tuple[Fact, ...] = ()
     runs: tuple[RunRow, ...] = ()
+    queue: tuple[RunRow, ...] = ()
+    """The first of what waits for it, in the order in which it was wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)

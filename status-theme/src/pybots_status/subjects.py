@@ -40,8 +40,43 @@ class Projects:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TestSpan:
+    """A test's outcome in a lane over some commits: since run `run` at `sha`, until run `until_run` (0: still)."""
+
+    __test__ = False  # not a test, whatever pytest thinks of the name
+
+    lane: str
+    where: str
+    state: State
+    outcome: str
+    run: int
+    sha: str = ""
+    when: float | None = None
+    until_run: int = 0
+    until_sha: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestHistory:
+    """What is known of one test in all of a project's lanes, lane by lane, newest first. `known`: it has a history."""
+
+    __test__ = False
+
+    test: str
+    known: bool = True
+    spans: tuple[TestSpan, ...] = ()
+    left_out: int = 0
+    alike: tuple[str, ...] = ()
+    """Known tests whose names begin or end like the one asked for, when there is none of that name."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Project:
-    """`/project/<name>`. `homepage` and `tracker` may be anything; only http(s) addresses become links."""
+    """`/project/<name>`. `homepage` and `tracker` may be anything; only http(s) addresses become links.
+
+    `controls`: the last good combination made again, for the newest breakages. `history`: of the test asked for.
+    `badge`: the address of its badge, `badge_text` the lines that show it elsewhere."""
 
     frame: Frame
     name: str
@@ -56,6 +91,10 @@ class Project:
     lanes: tuple[LaneRow, ...] = ()
     runs: tuple[RunRow, ...] = ()
     breakages: tuple[BreakageRow, ...] = ()
+    controls: tuple[RunRow, ...] = ()
+    history: TestHistory | None = None
+    badge: str = ""
+    badge_text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +217,49 @@ class AnswerPage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceRow:
+    """A line of the proof: what was run, how often it passed and failed, on whose workers, and what that says."""
+
+    what: str
+    passed: int
+    failed: int
+    skipped: int = 0
+    owners: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRow:
+    """One probe, in the order in which they were asked for. `outcome` is the state of its box, `said` its word;
+    `left`: commits in question when it had answered (0: no search among commits)."""
+
+    run: int
+    state: State
+    said: str
+    why: str = ""
+    stage: str = ""
+    sha: str = ""
+    worker: str = ""
+    answered: float | None = None
+    left: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What the investigator did about a breakage. `status`: what it came to, in words; `going`: it has not ended."""
+
+    status: str
+    going: bool = False
+    reason: str = ""
+    confidence: str = ""
+    began: float | None = None
+    ended: float | None = None
+    evidence: tuple[EvidenceRow, ...] = ()
+    probes: tuple[ProbeRow, ...] = ()
+    probes_left_out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Breakage:
     """`/breakage/<id>`. `commits` is the range, newest first, with each probe's state; `good` is the last that passed."""
 
@@ -196,3 +278,6 @@ class Breakage:
     facts: tuple[Fact, ...] = ()
     reproduce: str = ""
     issues: tuple[IssueText, ...] = ()
+    search: Search | None = None
+    capsule: str = ""
+    """Where its capsule is: all that `pybots reproduce` needs."""

@@ -23,7 +23,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PAGES = {
     name: page
     for name, page in SAMPLES.items()
-    if name not in ("console-200-columns", "waterfall-many-lanes")
+    if name not in ("console-200-columns", "waterfall-many-lanes", "projects-500-lanes")
 }
 every_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 

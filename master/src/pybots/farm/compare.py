@@ -205,7 +205,7 @@ def _cause(row: Record, names: Sequence[Name], firsts: Mapping[Any, Record], at:
         person="" if over else row.person,
         names=tuple(names),
         first=None
-        if row.axis not in ("", "commit")
+        if row.axis not in ("", "cpython")
         else firsts.get((row.branch, row.bad_position)),
         sure=row.state == "open" and alone,
     )

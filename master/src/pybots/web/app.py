@@ -91,7 +91,10 @@ class App:
 
         @route("/project/<name>", methods=["GET"])
         async def project(request: Any, name: str) -> bytes:
-            return await self.page(request, lambda visit: projects.project(farm, visit, name))
+            test = Query(request).text("test")
+            return await self.page(
+                request, lambda visit: projects.project(farm, visit, name, test=test)
+            )
 
         @route("/lane/<name>", methods=["GET"])
         async def lane(request: Any, name: str) -> bytes:

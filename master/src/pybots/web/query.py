@@ -12,6 +12,8 @@ from pybots.farm.views.runpage import AskedLog
 from pybots_status.pages import Theme
 
 MAX_TEXT: Final = 100
+LONGER: Final = {"test": 1000}
+"""Names of tests are long; everything else is short."""
 _KNOWN: Final = (
     "branch", "who", "project", "platform", "flavour", "only", "detail", "rows", "at", "before",
     "after", "phase", "from", "attempt", "days", "since", "test", "theme", "reload",
@@ -26,7 +28,7 @@ class Query:
         self.path: str = request.path.decode("ascii")
         arguments = request.args or {}
         self._values = {
-            name: _text(arguments[name.encode()][0])
+            name: _text(arguments[name.encode()][0], LONGER.get(name, MAX_TEXT))
             for name in _KNOWN
             if arguments.get(name.encode())
         }
@@ -88,5 +90,5 @@ class Query:
         return value if math.isfinite(value) and 0 < value < 1e11 else None
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")[:MAX_TEXT].strip()
+def _text(raw: bytes, limit: int) -> str:
+    return raw.decode("utf-8", "replace")[:limit].strip()

@@ -15,6 +15,7 @@ from pybots_status.pages import (
     Choice,
     Commit,
     ErrorPage,
+    EvidenceRow,
     Fact,
     FailingRow,
     FlakyRow,
@@ -28,10 +29,14 @@ from pybots_status.pages import (
     MailArchive,
     MailRow,
     Page,
+    ProbeRow,
     Project,
     ProjectRow,
     Projects,
+    Search,
     State,
+    TestHistory,
+    TestSpan,
     TextBlock,
     TextPage,
     Version,
@@ -175,7 +180,30 @@ def project() -> Project:
         lanes=LANES,
         runs=RUNS,
         breakages=(BREAKAGE,),
+        controls=(replace(RUNS[2], purpose="control"),),
+        badge=links.badge("twisted"),
+        badge_text="[![Twisted on CPython main](https://farm.example/badge/twisted.svg)](https://farm.example/project/twisted)",
     )
+
+
+TEST: Final = "twisted.web.test.test_template.FlattenTests.test_nested"
+
+
+def history() -> TestHistory:
+    """A test that broke twice in one lane, and never in the other."""
+    now = TestSpan(
+        lane=SLUG, where="release, main debug on linux-x86_64", state="new_failure", outcome="error", run=89_600,
+        sha=sha(1), when=NOW - 900, signature="b81d0c3f9a77e012",
+    )  # fmt: skip
+    before = replace(
+        now, state="passed", outcome="passed", run=88_100, sha=sha(9), when=NOW - 800_000,
+        until_run=89_600, until_sha=sha(1), signature="",
+    )  # fmt: skip
+    old = replace(now, run=87_900, sha=sha(12), until_run=88_100, until_sha=sha(9))
+    other = replace(
+        before, where="release, main release on linux-x86_64", until_run=0, until_sha=""
+    )
+    return TestHistory(test=TEST, spans=(now, before, old, other), left_out=2)
 
 
 def _commit() -> Commit:
@@ -214,6 +242,75 @@ def _commit() -> Commit:
     )
 
 
+PROBES: Final = (
+    ProbeRow(
+        run=89_601,
+        state="new_failure",
+        said="fails",
+        stage="crossover",
+        why="is it CPython alone?",
+        sha=sha(0),
+        worker="debian-12-a",
+        answered=NOW - 860,
+        left=9,
+    ),
+    ProbeRow(
+        run=89_602,
+        state="passed",
+        said="passes",
+        stage="search",
+        why="halves the range",
+        sha=sha(5),
+        worker="fedora-42",
+        answered=NOW - 800,
+        left=4,
+    ),
+    ProbeRow(
+        run=89_603,
+        state="unknown",
+        said="skipped",
+        stage="search",
+        why="its neighbour",
+        sha=sha(3),
+        worker="debian-12-a",
+        answered=NOW - 760,
+        left=4,
+    ),
+    ProbeRow(
+        run=89_604,
+        state="passed",
+        said="passes",
+        stage="search",
+        why="halves the range",
+        sha=sha(2),
+        worker="fedora-42",
+        answered=NOW - 700,
+        left=2,
+    ),
+    ProbeRow(
+        run=89_605,
+        state="running",
+        said="under way",
+        stage="confirmation",
+        why="another owner's worker",
+        sha=sha(1),
+        left=2,
+    ),
+)
+SEARCH: Final = Search(
+    status="confirmed: one commit did it",
+    reason="The parent passed and the culprit failed, several times each",
+    confidence="99.4 %",
+    began=NOW - 890,
+    ended=NOW - 600,
+    evidence=(
+        EvidenceRow(what="the culprit", passed=0, failed=3, owners=("Volunteer One", "Volunteer Two"), says="it always fails"),
+        EvidenceRow(what="its parent", passed=3, failed=0, skipped=1, owners=("Volunteer One",), says="it never fails"),
+    ),
+    probes=PROBES[:4],
+)  # fmt: skip
+
+
 def _breakage() -> Breakage:
     return Breakage(
         frame=frame("Breakage 17", here=links.breakage(17)),
@@ -232,7 +329,9 @@ def _breakage() -> Breakage:
         tests=tuple(f"twisted.web.test.test_template.FlattenTests.test_{n}" for n in range(6)),
         mails=(MAIL,),
         facts=(Fact(name="Disposition", value="untriaged"),),
-        reproduce="./pybots reproduce 17",
+        reproduce="./pybots reproduce breakage-17.json",
+        capsule="/breakage/17/capsule.json",
+        search=SEARCH,
         issues=(
             IssueText(
                 tracker="CPython's tracker", href="https://github.com/python/cpython/issues",
@@ -313,6 +412,24 @@ def _projects() -> Projects:
     return Projects(frame=frame("Projects", view="projects"), rows=rows)
 
 
+def _many_projects() -> Projects:
+    """Five hundred lanes: fifty projects on ten columns."""
+    states = tuple(STATES)
+    rows = tuple(
+        ProjectRow(
+            name=f"project-{number:02}",
+            title=f"Project {number:02}",
+            versions=("1.0", "trunk@abcdef123456"),
+            cells=tuple(
+                Cell(state=states[number * column % 9] if number % 7 == 3 else "passed", href=links.lane(SLUG))
+                for column in range(10)
+            ),
+        )
+        for number in range(50)
+    )  # fmt: skip
+    return Projects(frame=frame("Projects", view="projects"), rows=rows)
+
+
 _JOIN: Final = TextPage(
     frame=frame("Join", view="join", banner=GREEN),
     heading="Join the farm",
@@ -340,8 +457,12 @@ Run it yourself:  ./pybots reproduce 17
 
 SAMPLES: Final[dict[str, Page]] = {
     "projects": _projects(),
+    "projects-one-lane": replace(_projects(), rows=tuple(replace(row, cells=row.cells[:1]) for row in _projects().rows[:1])),
+    "projects-500-lanes": _many_projects(),
     "projects-empty": Projects(frame=frame("Projects", view="projects")),
     "project": project(),
+    "project-test": replace(project(), history=history()),
+    "project-no-such-test": replace(project(), history=TestHistory(test="test_nested", known=False, alike=(TEST,))),
     "project-new": Project(frame=frame("Genshi"), name="genshi", title="Genshi"),
     "lane": Lane(frame=frame("Lane"), lane=LANES[0], runs=RUNS, breakages=(BREAKAGE,), failing=(FailingRow(test="tests/test_a.py::test_b[1-<x>]", run=812),), failing_left_out=2,
                  flaky=(FlakyRow(test="tests/test_net.py::test_slow", events=6, runs=120, quiet=3), FlakyRow(test="tests/test_t.py::test_clock", events=1, runs=300)), older="/lane/x?before=1"),
@@ -350,6 +471,10 @@ SAMPLES: Final[dict[str, Page]] = {
     "commit-docs": Commit(frame=frame("Docs"), sha=sha(3), title="Docs: a comma", author="Author Four", unchanged=True),
     "breakage": _breakage(),
     "breakage-suspected": Breakage(frame=frame("Breakage 18"), row=replace(BREAKAGE, id=18, state="suspected", tests=0)),
+    "breakage-searched": replace(
+        _breakage(), culprit=None,
+        search=replace(SEARCH, status="being searched", going=True, reason="", confidence="", ended=None, evidence=(), probes=PROBES, probes_left_out=3),
+    ),
     "breakage-answered": replace(
         _breakage(),
         facts=(
@@ -364,7 +489,7 @@ SAMPLES: Final[dict[str, Page]] = {
     "breakage-closed": replace(_breakage(), row=replace(BREAKAGE, state="closed", until=NOW)),
     "workers": Workers(frame=frame("Workers", view="workers"), rows=worker_rows()),
     "workers-none": Workers(frame=frame("Workers", view="workers")),
-    "worker": Worker(frame=frame("debian-12-a"), row=worker_rows()[0], facts=ENVIRONMENT, runs=RUNS),
+    "worker": Worker(frame=frame("debian-12-a"), row=worker_rows()[0], facts=ENVIRONMENT, runs=RUNS, queue=(replace(RUNS[2], id=89_711, state="queued", counts=None, seconds=None, worker=""),)),
     "worker-new": Worker(frame=frame("new-one"), row=worker_rows()[4]),
     "mail-archive": MailArchive(
         frame=frame("Mail", view="mail"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,11 +26,13 @@ from pybots.farm.views.lists import (
     select_lanes,
 )
 from pybots.farm.views.reports import Digests
+from pybots.farm.views.search import outcomes, search
 from pybots.mail import issues
 from pybots_status.pages import Breakage, CommitLine, Fact, IssueText, LaneRow, State
 
 COMMIT: Final = "CPython commit"
 AXES: Final = {
+    "project": "the project itself:",
     "dependency": "a dependency:",
     "environment": "the environment",
     "flaky": "how flaky a test is",
@@ -62,6 +64,7 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             )
         ).first()
         suspects, left_out, good = _range(connection, row)
+        found = search(connection, row)
         return Breakage(
             frame=frame(farm, connection, visit, title=f"Breakage {number}", branch=row.branch),
             row=breakage_rows(connection, [row], farm.clock())[0],
@@ -70,7 +73,7 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             axis=_axis(row),
             culprit=_line(suspects[0], "new_failure") if _certain(row, suspects) else None,
             good=_line(good, "passed") if good is not None else None,
-            commits=_probed(row, suspects),
+            commits=_probed(row, suspects, outcomes(found)),
             commits_left_out=left_out,
             lanes=_lanes(connection, members),
             tests=() if row.kind == "interpreter" else _tests(members),
@@ -78,6 +81,8 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             facts=_facts(row, first, farm.clock()),
             reproduce=reproduce(farm, first),
             issues=_issues(farm, connection, number),
+            search=found,
+            capsule=_capsule(row),
         )
 
 
@@ -97,9 +102,10 @@ def _range(connection: Connection, row: Any) -> tuple[list[Any], int, Any]:
 
 def _axis(row: Any) -> str:
     """What changed, as far as it is known: no commit when the last good combination fails as well now."""
-    if row.axis:
+    if row.axis and row.axis != "cpython":
         return f"{AXES.get(row.axis, row.axis)} {row.blamed}".strip()
-    return COMMIT if row.good_position is not None and row.state != "dismissed" else ""
+    known = row.good_position is not None or row.axis == "cpython"
+    return COMMIT if known and row.state != "dismissed" else ""
 
 
 def _certain(row: Any, suspects: Sequence[Any]) -> bool:
@@ -107,11 +113,23 @@ def _certain(row: Any, suspects: Sequence[Any]) -> bool:
     return row.state in ("open", "fixed") and _axis(row) == COMMIT and len(suspects) == 1
 
 
-def _probed(row: Any, suspects: Sequence[Any]) -> tuple[CommitLine, ...]:
-    return tuple(
-        _line(item, "new_failure" if item.position == row.bad_position else "none")
-        for item in suspects
-    )
+def _capsule(row: Any) -> str:
+    """Interpreters have none: their page names the commands that build them."""
+    return "" if row.kind == "interpreter" else f"/breakage/{row.id}/capsule.json"
+
+
+def _probed(
+    row: Any, suspects: Sequence[Any], said: Mapping[str, tuple[State, str]]
+) -> tuple[CommitLine, ...]:
+    """The suspects with what probes said of them; the last one is where it was seen first."""
+    lines = []
+    for item in suspects:
+        usual: tuple[State, str] = (
+            ("new_failure", "") if item.position == row.bad_position else ("none", "")
+        )
+        state, note = said.get(item.sha, usual)
+        lines.append(replace(_line(item, state), note=note))
+    return tuple(lines)
 
 
 def _line(row: Any, state: State) -> CommitLine:

@@ -10,18 +10,28 @@ from sqlalchemy import Connection, select
 
 from pybots.core import model
 from pybots.farm.home import Farm
-from pybots.farm.views import history
+from pybots.farm.views import history, testhistory
 from pybots.farm.views.common import Missing, Visit, lanes, run_row, runs, select_runs
 from pybots.farm.views.console import Column
 from pybots.farm.views.frame import default_branch, frame
 from pybots.farm.views.latest import last_known
-from pybots.farm.views.lists import breakages_of_lanes, lane_row, open_since, select_lanes
+from pybots.farm.views.lists import (
+    breakages,
+    breakages_of_lanes,
+    lane_row,
+    masked,
+    open_since,
+    parts,
+    select_lanes,
+)
 from pybots.ledger import schema
-from pybots_status.pages import Fact, Project, ProjectRow, Projects, Version
+from pybots_status import links
+from pybots_status.pages import Fact, Project, ProjectRow, Projects, RunRow, Version
 
 sources = schema.sources
 
 RUNS: Final = 30
+CONTROLS: Final = 5
 
 
 def projects(farm: Farm, visit: Visit) -> Projects:
@@ -75,8 +85,8 @@ def _note(farm: Farm, name: str) -> str:
     return known.note.partition("\n")[0] if known else "no longer registered"
 
 
-def project(farm: Farm, visit: Visit, name: str) -> Project:
-    """One project's page. Raises Missing for a name that is neither registered nor has lanes."""
+def project(farm: Farm, visit: Visit, name: str, *, test: str = "") -> Project:
+    """One project's page, with the history of one `test` when asked. Raises Missing for a name that is neither registered nor has lanes."""
     with farm.ledger.read() as connection:
         found = connection.execute(
             select_lanes()
@@ -96,12 +106,49 @@ def project(farm: Farm, visit: Visit, name: str) -> Project:
             note=known.note if known else "no longer registered",
             homepage=known.homepage if known else "",
             tracker=known.tracker if known else "",
+            maintainers=_maintainers(known),
             versions=_versions(connection, name, known),
             facts=_facts(known),
             lanes=tuple(lane_row(row, pending, since.get(row.id)) for row in found),
             runs=_runs(connection, ids),
             breakages=breakages_of_lanes(connection, ids, farm.clock()),
+            controls=_controls(connection, ids),
+            history=testhistory.history(connection, found, test) if test else None,
+            badge=links.badge(name),
+            badge_text=_badge_text(farm, name),
         )
+
+
+def _maintainers(known: model.Project | None) -> tuple[str, ...]:
+    """Who is told when something changes. Addresses are masked: nobody harvests them here."""
+    if known is None:
+        return ()
+    told = dict.fromkeys((*known.notify, *known.notify_daily, *known.notify_personal))
+    return tuple(masked(address, ()) for address in told)
+
+
+def _controls(connection: Connection, ids: Sequence[int]) -> tuple[RunRow, ...]:
+    """The control runs of the newest breakages: whether the last good combination still passes."""
+    newest = (
+        select(breakages.c.control_run)
+        .where(
+            breakages.c.id.in_(select(parts.c.breakage_id).where(parts.c.lane_id.in_(ids))),
+            breakages.c.control_run.is_not(None),
+        )
+        .order_by(breakages.c.id.desc())
+        .limit(CONTROLS)
+    )
+    rows = connection.execute(
+        select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id.desc())
+    ).all()
+    return tuple(run_row(row) for row in rows)
+
+
+def _badge_text(farm: Farm, name: str) -> str:
+    """Markdown that shows the badge elsewhere."""
+    base = farm.config.url.rstrip("/")
+    title = "".join(sign for sign in _title(farm, name) if sign not in "[]()`")
+    return f"[![{title} on CPython]({base}{links.badge(name)})]({base}{links.project(name)})"
 
 
 def _pending(connection: Connection, found: Sequence[Any]) -> dict[int, Any]:

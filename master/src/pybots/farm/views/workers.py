@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from pybots.farm.home import Farm
 from pybots.farm.views.common import (
@@ -14,6 +14,7 @@ from pybots.farm.views.common import (
     Visit,
     attempts,
     interpreters,
+    lanes,
     run_row,
     runs,
     select_runs,
@@ -30,6 +31,7 @@ DAY: Final = 86_400.0
 COUNTED_ATTEMPTS: Final = 5000
 """The newest attempts that are looked at for what happened today."""
 RUNS: Final = 50
+QUEUE: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +69,23 @@ def worker(farm: Farm, visit: Visit, name: str) -> Worker:
         found = connection.execute(
             select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id.desc())
         ).all()
+        waiting = _queue(connection, row)
     return Worker(
         frame=around,
         row=_row(row, load),
         facts=_facts(row),
         runs=tuple(run_row(item) for item in found),
+        queue=tuple(run_row(item) for item in waiting),
     )
+
+
+def _queue(connection: Connection, row: Any) -> Sequence[Any]:
+    """The first runs that wait for the worker's platform and that its owner allows; which one comes next the planner
+    decides when a slot is free."""
+    query = select_runs().where(runs.c.state == "wanted", interpreters.c.platform == row.platform)
+    if row.projects:
+        query = query.where(or_(runs.c.kind == "interpreter", lanes.c.project.in_(row.projects)))
+    return connection.execute(query.order_by(runs.c.id).limit(QUEUE)).all()
 
 
 def _load(connection: Connection, now: float) -> _Load:
