@@ -59,6 +59,14 @@ def test_what_is_held_already_trips_nothing_more() -> None:
     assert breaker.held(lanes(3, 3, worker="shed"), known[0]) == set()
 
 
+def test_a_wider_breaker_needs_something_that_is_not_held_yet() -> None:
+    held = [Breaker(id=1, scope="worker", name="attic", tripped=NOW)]
+    other = [Breaker(id=2, scope="worker", name="shed", tripped=NOW)]
+    both = [*lanes(6, 0), *lanes(6, 0, worker="shed", first=100)]
+    assert tripped(*both, known=held) == [("platform", "linux")]
+    assert tripped(*both, known=[*held, *other]) == []
+
+
 def broken(control: str = "wanted", state: str = "suspected", *, answered: bool = False) -> Broken:
     return Broken(
         id=1, branch="main", state=state, good=1, bad=2, opened=NOW, control=control, answered=answered  # type: ignore[arg-type]
@@ -74,7 +82,7 @@ def broken(control: str = "wanted", state: str = "suspected", *, answered: bool 
         ([broken("red", "dismissed"), broken("red", "dismissed"), broken("green", "open")], "farm"),
         ([broken("none", "open"), broken("none", "open")], "open"),
         ([broken("none", "open", answered=True)], "python"),
-        ([broken("wanted", "fixed")], "farm"),
+        ([broken("wanted", "fixed")], "over"),
     ],
 )
 def test_controls_and_people_settle_it(members: list[Broken], state: str) -> None:

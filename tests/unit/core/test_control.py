@@ -45,6 +45,13 @@ ANSWERS = {
     "one of two passes, the other is not there": (concern(A, B), seen({A: OK}), "green"),
     "it crashes again, elsewhere": (concern(A, kind="crash"), seen({}, bad(A, "other", "crash")), "red"),
     "it crashed and fails now": (concern(A, kind="crash"), seen({}, bad(A, "other")), "none"),
+    "its module can be collected": (concern("t.py", kind="collection"), seen({A: OK}), "green"),
+    "its module can't be collected either": (
+        concern("t.py", kind="collection"), seen({}, bad("t.py", kind="collection")), "red",
+    ),
+    "the suite is cut short before its module": (
+        concern("t.py", kind="collection"), seen({A: OK}, complete=False), "none",
+    ),
     "it installs": (concern(INSTALL, kind="install"), seen(), "green"),
     "it does not install either": (concern(INSTALL, kind="install"), seen({}, bad(INSTALL, kind="install")), "red"),
     "the suite ends well": (concern(TESTS, kind="timeout"), seen(), "green"),

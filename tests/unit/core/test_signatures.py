@@ -114,6 +114,20 @@ make: *** [Makefile:{line}: Objects/{file}.o] Error 1
 """
 
 
+WRAPPED = """\
+ImportError: Failed to import test module: tests.{module}
+Traceback (most recent call last):
+  File "/opt/pybots/python/lib/python3.15/unittest/loader.py", line 419, in _find_test_path
+    module = self._get_module_from_name(name)
+  File "/pybots/source/tests/{module}.py", line 3, in <module>
+    from moss.rules import keep
+  File "/pybots/venv/lib/python3.15/site-packages/moss/rules.py", line {line}
+    {source}
+              ^^^^^^
+SyntaxError: invalid syntax
+"""
+
+
 def sign(
     detail: str,
     kind: FailureKind = "test",
@@ -254,3 +268,55 @@ def test_the_cause_in_a_builds_log(log: str, text: str) -> None:
 
 def test_a_log_that_says_nothing_has_no_cause() -> None:
     assert cause("checking for gcc... yes\nall is well\n") is None
+
+
+CALLED = """\
+Traceback (most recent call last):
+  File "{place}/test_core.py", line {line}, in {test}
+    go()
+  File "/pybots/venv/lib/python3.15/site-packages/anchor/core.py", line 7, in go
+    {source}
+{said}
+"""
+INSIDE = "/pybots/venv/lib/python3.15/site-packages/anchor/tests"
+
+
+@pytest.mark.parametrize(
+    "place", [INSIDE, "/pybots/source/tests", "/pybots/source/src/anchor/test"]
+)
+def test_code_that_fails_is_one_failure_whichever_of_its_packages_tests_call_it(place: str) -> None:
+    said = "TypeError: unhashable type: 'array.array'"
+    found = {
+        sign(CALLED.format(place=place, line=n, test=f"test_{n}", source="h[x]", said=said), where=f"t::{n}")
+        for n in range(40)
+    }  # fmt: skip
+    assert len(found) == 1
+    other = CALLED.format(place=place, line=1, test="test_1", source="k[x]", said=said)
+    assert sign(other) not in found
+
+
+def test_a_packages_own_assertions_are_told_apart_by_the_tests_that_call_them() -> None:
+    """A library for tests, tested by itself."""
+    said = "AssertionError: False is not true"
+    found = {
+        sign(CALLED.format(place=INSIDE, line=n, test=f"test_{n}", source="fail()", said=said), where=f"t::{n}")
+        for n in range(3)
+    }  # fmt: skip
+    assert len(found) == 3
+
+
+def wrapped(module: str, line: int = 1, source: str = "def keep(stones, unless):") -> Failure:
+    said = WRAPPED.format(module=module, line=line, source=source)
+    return Failure(type="ImportError", message=said.partition(": ")[2], detail=said)
+
+
+def test_a_broken_module_is_one_failure_in_all_test_modules_that_import_it() -> None:
+    """unittest puts the test module's name before what the module really raised."""
+    found = {
+        signature("collection", failure, project="moss", where=failure.message[:60])
+        for failure in (wrapped("test_a"), wrapped("test_b", line=9))
+    }
+    assert len(found) == 1
+    other = wrapped("test_a", source="def drop(stones, unless):")
+    assert signature("collection", other, project="moss", where="tests.test_a") not in found
+    assert exception_of(wrapped("test_a")) == ("SyntaxError", "invalid syntax")

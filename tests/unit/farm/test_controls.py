@@ -119,6 +119,31 @@ def test_a_green_control_confirms(world: Farm) -> None:
     assert world.cell(2).state == "new_failure"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tests/test_it.py", "collection"),
+        ("(collection)", "collection"),
+        ("setUpClass (tests.test_it.T)", "test"),
+    ],
+)
+def test_what_could_not_be_collected_is_controlled_and_mended(
+    world: Farm, name: str, kind: str
+) -> None:
+    """It has an id only while it fails: its end is a fix, not a test that has vanished."""
+    world.seen(1, GOOD)
+    trouble = make_test(name, "error", "SyntaxError: invalid syntax")
+    bad = world.seen(2, [trouble] if kind == "collection" else [GOOD[0], trouble])
+    assert (bad.verdict, world.breakage().kind) == ("new_failure", kind)
+    if kind == "collection":
+        assert world.control().only is None, "the whole suite"
+        assert world.answer(GOOD).verdict == "passed"
+        assert (world.breakage().state, world.breakage().control) == ("open", "green")
+    assert world.seen(3, GOOD).verdict == "fixed"
+    assert [row.state for row in world.breakages()] == ["fixed"]
+    assert world.seen(4, GOOD).verdict == "passed"
+
+
 def test_a_red_control_blocks_the_run_and_what_follows(world: Farm) -> None:
     world.seen(1, GOOD)
     bad = world.seen(2, BAD)

@@ -161,6 +161,28 @@ def test_most_lanes_red_at_once_with_a_green_control_is_one_thread(world: World)
     assert len({row.thread for row in world.rows(outbox)}) == 1
 
 
+def test_a_breaker_that_has_let_go_does_not_trip_again(world: World) -> None:
+    """Whatever is recorded afterwards: nothing is held twice, and nobody is told that it was the farm."""
+    mass_red(world, control="green", state="open")
+    for position, name in ((2, "p6"), (3, "p7")):
+        world.go(position, GOOD, lane=world.lane(name))
+    later(world, 60)
+    notify.consider(world.farm)
+    assert [row.state for row in world.rows(schema.breakers)] == ["python"]
+    assert world.rows(outbox, outbox.c.audience == "admin") == []
+
+
+def test_a_breaker_whose_lanes_all_pass_again_is_over_without_a_word(world: World) -> None:
+    """A revert came before any control could tell: that it was the farm would be a guess."""
+    mass_red(world, control="wanted", state="suspected")
+    for number in range(6):
+        world.go(3, GOOD, lane=world.lane(f"p{number}"))
+    later(world, HOUR)
+    notify.consider(world.farm)
+    assert [row.state for row in world.rows(schema.breakers)] == ["over"]
+    assert world.rows(outbox) == []
+
+
 def test_a_breaker_that_nothing_settles_is_the_admins_until_somebody_answers(world: World) -> None:
     mass_red(world, control="none", state="open")
     assert world.rows(outbox) == []

@@ -143,6 +143,41 @@ def test_an_interpreters_letter_gives_the_commands_that_build_it() -> None:
     assert "builds again" in text("fixed", rows=(BUILD,))[0]
 
 
+def test_an_interpreter_that_only_does_not_install_is_told_so() -> None:
+    """Its own tests may well pass in the build tree: a reader who builds it there must not think us wrong."""
+    row = replace(BUILD, phase="install")
+    subject, body = text(rows=(row,))
+    assert "[Pybots] CPython: does not install on main" in subject
+    assert body.startswith("CPython main builds, but does not install at ")
+    assert '&& make install DESTDIR="$PWD/installed"' in " ".join(body.split())
+    subject, body = text("fixed", rows=(row,))
+    assert "installs again" in subject and " installs again" in " ".join(body.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "collection", "count": 2}, "anchor: 2 test modules cannot be collected on main"),
+        ({"kind": "memory"}, "test_b runs out of memory on main"),
+        (
+            {"kind": "hollow", "failing": ("<extension a._b>",), "error": "extension module a._b: is missing"},
+            "anchor: compiled a._b is missing on main",
+        ),
+        (
+            {"kind": "hollow", "failing": ("<tests>",), "error": "the suite as a whole: no tests ran"},
+            "anchor: no tests ran on main",
+        ),
+    ],
+)  # fmt: skip
+def test_subjects_say_what_is_wrong(changes: dict[str, Any], said: str) -> None:
+    assert said in text(**changes)[0]
+
+
+def test_a_dependencys_own_failure_is_said_to_be_that() -> None:
+    _, body = text(axis="dependency", blamed="resin", control="green")
+    assert "in the dependency resin, not in the project's own code" in body
+
+
 def test_ten_tests_are_shown_and_the_others_counted() -> None:
     failing = tuple(f"t::test_{n}" for n in range(12))
     subject, body = text(failing=failing, count=1234)

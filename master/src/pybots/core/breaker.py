@@ -23,7 +23,8 @@ Scope = Literal["worker", "platform", "farm"]
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """A lane that reported within the window. `turned`: the breakages it entered within the window, () when none."""
+    """A lane that reported within the window. `turned`: the breakages it entered within the window and that can be held,
+    or are, by an open breaker; () when none."""
 
     lane: int
     worker: str
@@ -55,6 +56,8 @@ def check(reported: Sequence[Reported], known: Iterable[Breaker], now: float) ->
         if any(_within(scope, name, lanes, one) for one in (*tripped, *made)):
             continue
         red = [lane for lane in lanes if lane.turned]
+        if all(any(one.covers(lane) for one in tripped) for lane in red):
+            continue  # all of it is held already
         if len(red) >= LEAST_LANES and 2 * len(red) > len(lanes) and _common(scope, red):
             made.append(Breaker(id=0, scope=scope, name=name, tripped=now))
     return made
@@ -101,9 +104,9 @@ def settle(breaker: Breaker, members: Sequence[Broken]) -> Trip:
     waiting = [one for one in members if one.state in ("suspected", "open")]
     if green and green >= red:
         return "python"
-    if red or not waiting:
+    if red:
         return "farm"
-    return "open"
+    return "open" if waiting else "over"
 
 
 def overdue(breaker: Breaker, now: float) -> bool:

@@ -7,7 +7,7 @@ For each id of a suspected breakage the control says one of three things:
 
 - red: bad again, with the same signature. Crashes, timeouts and lack of memory need only be of the same kind (their
   stacks vary); what is missing (an extension, a test, a suite now skipped) need only be missing again.
-- green: it was there and well. Passing only when retried counts as well: it can pass here.
+- green: it was there and well; of what can't be collected, that the suite ran to its end without. Passing only when retried counts as well: it can pass here.
 - nothing: not reached, not known there, skipped, or bad in another way. That proves nothing about this failure.
 
 As many reds as greens among those that said something: red. Any green otherwise: green. Silence: "none", and then the
@@ -113,6 +113,10 @@ def _of(name: str, concern: Concern, observed: Observed) -> Literal["red", "gree
     if bad is not None:
         alike = bad.kind == concern.kind and concern.kind in ("crash", "timeout", "memory")
         return "red" if alike or bad.signature == concern.signature else ""
+    if (
+        concern.kind == "collection" and name != TESTS
+    ):  # it has a state of its own only while it fails
+        return "green" if observed.complete else ""
     outcome = observed.states.get(name, ("", None))[0]
     if concern.kind == "hollow" and name != TESTS:
         return _hollow(name, outcome, observed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final
 
 from pybots.core.normal import printable, shape
@@ -23,6 +24,8 @@ _PYTEST = re.compile(r"^(\S+\.(?:py|pyx)):\d+:(?: in (\S+)| ?(\S*))$")
 _DEF = re.compile(r"^[ >]\s*(?:async )?def (\w+)\(")
 _MARKED = re.compile(r"^>\s+(\S.*)$")
 _PYTHON_LIB = re.compile(r"^.*/lib/python3(?:\.\d+t?)?/")
+_TEST = re.compile(r"(?:^|/)tests?/|(?:^|/)(?:test_[^/]*|[^/]*_tests?|tests?|conftest)\.py$")
+"""Paths of tests and of what helps them, as frames have them."""
 _TREE = re.compile(
     r"^.*?/pybots/(?:source|src|build|work|project|venv|cpython)/(?:[\w.+-]+-\d[\w.+-]*/)?"
 )
@@ -45,15 +48,18 @@ def frames(detail: str) -> list[Frame]:
     return native or _pytest(lines)
 
 
-def top(found: list[Frame]) -> list[Frame]:
+def top(found: list[Frame], *, callers: bool = True) -> list[Frame]:
     """The frames that tell one failure from another: the innermost of one owner, and the library calls inside it.
 
-    Owners further out are left out, so that a dependency failing in its own frames is one failure, whoever called it.
+    Owners further out are left out, so that a dependency failing in its own frames is one failure, whoever called it. Without
+    `callers`, so are the tests that called the code which failed: many projects' tests are part of their package.
     Paths and source lines come back in normal form.
     """
     library = _leading(found, STDLIB)
     rest = found[len(library) :]
     owned = _leading(rest, rest[0].owner) if rest else []
+    if not callers:
+        owned = list(takewhile(lambda frame: not _TEST.search(frame.path), owned)) or owned
     return [_normal(frame) for frame in library[:MAX_STDLIB] + owned[:MAX_FRAMES]]
 
 

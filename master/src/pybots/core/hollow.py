@@ -1,7 +1,8 @@
 """Green but hollow: what is missing from a report that used to be there (DESIGN §2). Pure.
 
 - A compiled extension module that the environment had before and has no more, although everything exited 0.
-- Tests that ran before and are gone from a suite that ran to its end. With the same project revision the suite is the
+- Tests that ran before and are gone from a suite that ran to its end (what never ran well, a module's failed import say, is
+  no test: it ends with its trouble). With the same project revision the suite is the
   same text, so one test in 200 is enough; after a new revision it takes a tenth (projects do remove tests). Renames
   are no loss: tests that are new are set against those that are gone.
 - Suites that ran before and are skipped now: all of a class or module (three tests at least), or a tenth of everything.
@@ -37,11 +38,16 @@ SUITE: Final = 3
 
 
 def completed(
-    before: Mapping[str, State], observed: Observed, *, project: str, same: bool
+    before: Mapping[str, State],
+    observed: Observed,
+    *,
+    project: str,
+    same: bool,
+    fleeting: Collection[str] = (),
 ) -> tuple[dict[str, State], dict[str, Bad], frozenset[str]]:
     """The report's states and failures with the hollow ones added, and the ids that are gone for good.
 
-    `same`: the project's revision is that of the history. States of flaky tests are replaced by what was known before.
+    `same`: the project's revision is that of the history. `fleeting`: bad ids whose absence is no loss. States of flaky tests are replaced by what was known before.
     """
     sheet = _Sheet(before, observed, project, same)
     sheet.flaky()
@@ -49,7 +55,7 @@ def completed(
         sheet.extensions()
     if observed.complete:
         sheet.skipped()
-        sheet.vanished()
+        sheet.vanished(fleeting)
     else:
         sheet.forget_skips()
     return sheet.states, sheet.bad, frozenset(sheet.gone)
@@ -140,8 +146,10 @@ class _Sheet:
             for name in names
         ]
 
-    def vanished(self) -> None:
+    def vanished(self, fleeting: Collection[str]) -> None:
         missing = [n for n in self.before if is_test(n) and n not in self.states]
+        self.gone.update(n for n in missing if n in fleeting)
+        missing = [n for n in missing if n not in fleeting]
         known = [n for n in missing if self.before[n][0] == "not_run" and self.before[n][1]]
         fresh = [n for n in missing if self.before[n][0] in RAN]
         for name in known:

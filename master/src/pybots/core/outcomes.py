@@ -183,6 +183,11 @@ def is_extension(name: str) -> bool:
     return name.startswith(_EXTENSION)
 
 
+def extension_name(name: str) -> str:
+    """The module that a reserved id stands for."""
+    return name[len(_EXTENSION) : -1]
+
+
 def is_test(name: str) -> bool:
     """Whether an id is a project's test and not one of the farm's own."""
     return not name.startswith("<")

@@ -24,8 +24,8 @@ FLAPS: Final = 3
 Change = Literal["opened", "again", "more", "known", "fixed", "withdrawn"]
 """What is new about a breakage. `more`: projects or lanes. `known`: an axis, a culprit, or a control confirmed it."""
 Topic = Literal["opened", "again", "more", "known", "fixed", "withdrawn", "pointer"]
-Trip = Literal["open", "python", "farm"]
-"""A breaker: not decided yet, CPython's doing, or the farm's."""
+Trip = Literal["open", "python", "farm", "over"]
+"""A breaker: not decided yet, CPython's doing, the farm's, or all passed again before any control could tell."""
 
 _WEIGHT: Final[tuple[Change, ...]] = ("opened", "again", "more", "known", "withdrawn", "fixed")
 

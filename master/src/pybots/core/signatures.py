@@ -25,6 +25,8 @@ VAGUE: Final = frozenset(
 _TYPE = re.compile(
     r"^([A-Za-z_][\w.]*?(?:Error|Exception|Warning|Interrupt|Exit|Failed|Group|Failure))(?:: |$)"
 )
+_LOADER = re.compile(r"^(?:ImportError: )?Failed to import test module: ")
+"""unittest wraps what a module raised, and names each module that imports the broken one in its own words."""
 _LAST = re.compile(
     r"^(?:E\s+)?([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Group|Failure))(?::\s(.*))?$"
 )
@@ -54,7 +56,9 @@ def _parts(kind: FailureKind, failure: Failure, project: str, where: str) -> lis
                 shape(message),
                 plain(why.package),
             ]  # a dependency's: whoever wants it
-    found = top(frames(failure.detail))
+    # What does not say what went wrong needs the test to tell.
+    vague = name.rsplit(".", 1)[-1] in VAGUE or not message
+    found = top(frames(failure.detail), callers=vague)
     parts = [kind, name, shape(message), *(_frame(frame, n) for n, frame in enumerate(found))]
     return parts + _context(kind, name, message, found, project, where)
 
@@ -87,6 +91,8 @@ def exception_of(failure: Failure) -> tuple[str, str]:
     """(type, message) of a failure, also when the runner put both into one field or only into the traceback."""
     name, message = failure.type.strip(), failure.message.strip()
     first = message.split("\n", 1)[0]
+    if _LOADER.match(first) and (last := _last_line(failure.detail)):
+        return last
     if match := _TYPE.match(first):
         if name in ("", match[1], match[1].rsplit(".", 1)[-1]) or name.rsplit(".", 1)[-1] in VAGUE:
             return match[1].rsplit(".", 1)[-1], message[match.end() :].strip()

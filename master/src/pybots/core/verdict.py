@@ -26,7 +26,7 @@ from typing import Final
 
 from pybots.core import flaky, hollow, words
 from pybots.core.model import RED, FailureKind, Verdict
-from pybots.core.outcomes import Bad, Observed, State, is_test
+from pybots.core.outcomes import INSTALL, Bad, Observed, State, is_test
 from pybots.core.signatures import named
 from pybots_worker.contract import Failure
 
@@ -45,6 +45,8 @@ class LaneHistory:
     `blocked`: signatures of failures that something else is to blame for, and what: their control was red as well.
     `red_dependencies`: registered projects that are red on the same interpreter, by their names as distributions.
     `flaky`: the past of tests that were flaky before in this lane, or are now.
+    `fleeting`: ids that were bad and are not there any more, and that never ran well: names of a trouble (a module that could
+    not be collected, a fixture of a class that failed), which end with it.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class LaneHistory:
     blocked: Mapping[str, str] = field(default_factory=dict)
     red_dependencies: frozenset[str] = frozenset()
     flaky: Mapping[str, flaky.Past] = field(default_factory=dict)
+    fleeting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +95,15 @@ def decide(
     observed = observed.without(excused)
     risen = _risen(history, observed, project)
     states, bad, gone = hollow.completed(
-        history.states, observed, project=project, same=revision == history.revision
-    )
+        history.states, observed, project=project, same=revision == history.revision,
+        fleeting=history.fleeting,
+    )  # fmt: skip
     new = [found for found in bad.values() if _is_new(history, found)]
     ids = {found.id for found in new}
     still = [found for found in bad.values() if found.id not in ids]
     fixed = [
         name for name, before in history.states.items()
-        if before[1] and name in states and not states[name][1]
+        if before[1] and (not states[name][1] if name in states else name in gone & history.fleeting)
     ]  # fmt: skip
     verdict = _verdict(history, new, still, fixed, observed.flaky)
     return Decision(
@@ -233,7 +237,8 @@ def decide_build(previous: str | None, *, failed: Bad | None, farm_fault: str = 
     if failed is None:
         verdict: Verdict = "fixed" if previous == "failed" else "passed"
         return Decision(verdict=verdict, summary="the interpreter builds")
-    line = f"the interpreter does not build: {words.error_line(failed, 200)}"
+    what = "builds, but does not install" if failed.id == INSTALL else "does not build"
+    line = f"the interpreter {what}: {words.error_line(failed, 200)}"
     if previous == "published":
         return Decision(
             verdict="new_failure", kind="interpreter", new=(failed,), summary=f"new: {line}"

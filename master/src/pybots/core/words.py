@@ -8,7 +8,8 @@ from typing import Final
 from pybots.core.causes import cause
 from pybots.core.model import Counts
 from pybots.core.normal import one_line
-from pybots.core.outcomes import INSTALL, TESTS, Bad, is_extension, is_test
+from pybots.core.outcomes import INSTALL, TESTS, Bad, extension_name, is_extension, is_test
+from pybots.core.signatures import exception_of
 
 MAX_SUMMARY: Final = 300
 
@@ -17,8 +18,10 @@ def error_line(bad: Bad, limit: int = 120) -> str:
     """The error in the program's own words: `TypeError: unhashable type`."""
     if bad.kind in ("install", "interpreter") and (why := cause(bad.failure.detail)):
         return one_line(str(why), limit)
-    message = bad.failure.message.strip().split("\n", 1)[0]
-    kind = bad.failure.type.rsplit(".", 1)[-1]
+    kind, message = bad.failure.type.rsplit(".", 1)[-1], bad.failure.message
+    if bad.kind == "collection":  # what the loader wraps is the error, not the wrapping
+        kind, message = exception_of(bad.failure)
+    message = message.strip().split("\n", 1)[0]
     joined = message if not kind or message.startswith(kind) else f"{kind}: {message}"
     return one_line(joined or bad.outcome.replace("_", " "), limit)
 
@@ -26,7 +29,7 @@ def error_line(bad: Bad, limit: int = 120) -> str:
 def names_words(found: Sequence[Bad]) -> str:
     """What is bad, in few words: `tests/test_a.py::test_b`, `3 tests`, `the installation` …"""
     tests = [bad for bad in found if is_test(bad.id)]
-    extensions = [bad.id[len("<extension ") : -1] for bad in found if is_extension(bad.id)]
+    extensions = [extension_name(bad.id) for bad in found if is_extension(bad.id)]
     parts = []
     if any(bad.id == INSTALL for bad in found):
         parts.append("the installation")
@@ -69,7 +72,7 @@ def fixed_words(fixed: Sequence[str]) -> str:
     if tests:
         return f"fixed: {len(tests):,} test{'s' if len(tests) > 1 else ''} pass again"
     if all(is_extension(name) for name in fixed):
-        return f"fixed: extension module {fixed[0][len('<extension ') : -1]} is back"
+        return f"fixed: extension module {extension_name(fixed[0])} is back"
     return "fixed: the suite runs to its end again"
 
 

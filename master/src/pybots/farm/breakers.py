@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, String, and_, cast, func, insert, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    cast,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from pybots.core import alerts, breaker, dispositions
 from pybots.core.audiences import Book
@@ -60,7 +72,10 @@ def _breaker(row: Any) -> Breaker:
 
 
 def _reported(connection: Connection, now: float) -> list[Reported]:
-    """The lanes that reported within the window, each with the breakages it entered in that time."""
+    """The lanes that reported within the window, each with the breakages it entered in that time and that can be held.
+
+    What readers were told, or a settled breaker has let go, turns nothing red once more: else every look at it tripped
+    another breaker."""
     since = now - breaker.WINDOW_SECONDS
     rows = connection.execute(
         select(runs.c.lane_id, lanes.c.platform, attempts.c.worker)
@@ -79,7 +94,16 @@ def _reported(connection: Connection, now: float) -> list[Reported]:
     for lane, number in connection.execute(
         select(parts.c.lane_id, parts.c.breakage_id)
         .join(breakages, breakages.c.id == parts.c.breakage_id)
-        .where(parts.c.opened > since, parts.c.closed.is_(None), breakages.c.state.in_(STANDING))
+        .where(
+            parts.c.opened > since,
+            parts.c.closed.is_(None),
+            breakages.c.state.in_(STANDING),
+            _untold(),
+            or_(
+                breakages.c.trip == 0,
+                breakages.c.trip.in_(select(breakers.c.id).where(breakers.c.state == "open")),
+            ),
+        )
     ):
         turned.setdefault(lane, []).append(number)
     latest = {row.lane_id: row for row in rows}
@@ -91,16 +115,16 @@ def _reported(connection: Connection, now: float) -> list[Reported]:
     ]
 
 
-def _hold(connection: Connection, ids: Iterable[int], one: Breaker) -> None:
+def _untold() -> ColumnElement[bool]:
     """What readers were told already stays told."""
     told = breakages.c.told
+    return or_(told.is_(null()), told["state"].as_string() != "open")
+
+
+def _hold(connection: Connection, ids: Iterable[int], one: Breaker) -> None:
     connection.execute(
         update(breakages)
-        .where(
-            breakages.c.id.in_(list(ids)),
-            breakages.c.trip == 0,
-            or_(told.is_(null()), told["state"].as_string() != "open"),
-        )
+        .where(breakages.c.id.in_(list(ids)), breakages.c.trip == 0, _untold())
         .values(trip=one.id)
     )
 

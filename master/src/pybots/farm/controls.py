@@ -61,11 +61,17 @@ def want(
 ) -> None:
     """Ask for one control of what this run made suspected; what can't have one is opened without.
 
-    `known`: the lane's states before the run. A test that the good run did not know can't be asked about."""
+    `known`: the lane's states before the run. A test that the good run did not know can't be asked about;
+    what could not be collected has no name while it can be."""
     asking = [one for one in touched if one.asks]
     if not asking:
         return
-    ids = {name for one in asking for name in one.failing.ids if name in known}
+    ids = {
+        name
+        for one in asking
+        for name in one.failing.ids
+        if name in known or one.failing.kind == "collection"
+    }
     concerned = [bad for bad in new if bad.id in ids and bad.kind in control.KINDS]
     if good is None or not concerned or not _possible(farm, connection, good):
         for one in asking:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 from pybots.core.flaky import Past
 from pybots.core.model import RED, IndexSource
 from pybots.core.normal import plain
-from pybots.core.outcomes import COMPLETE, TESTS, Bad, Observed, State
+from pybots.core.outcomes import COMPLETE, TESTS, Bad, Observed, State, is_test
 from pybots.core.verdict import LaneHistory
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
@@ -48,7 +49,15 @@ def history(
         blocked=breakages.blocked(connection, lane.id),
         red_dependencies=_red_dependencies(farm, connection, lane, run, observed),
         flaky=_pasts(connection, lane, observed),
+        fleeting=spans.never_good(connection, lane.id, _gone(states, observed)),
     )
+
+
+def _gone(states: Mapping[str, State], observed: Observed) -> list[str]:
+    """What was bad and is not there any more, although the suite ran to its end."""
+    if not observed.complete:
+        return []
+    return [n for n, was in states.items() if was[1] and is_test(n) and n not in observed.states]
 
 
 def _pasts(connection: Connection, lane: Row[Any], observed: Observed) -> dict[str, Past]:

@@ -144,6 +144,7 @@ def _row(
         tail=broken.evidence,
         tracker=project.tracker if project else "",
         configure=tuple(run.recipe.get("configure", ())),
+        phase="" if name else (run.failure or {}).get("phase", ""),
     )
 
 
@@ -163,6 +164,7 @@ def _place(connection: Connection, run: int) -> Row[*tuple[Any, ...]]:
         select(
             runs.c.id, runs.c.lane_id, runs.c.revision_label, runs.c.position,
             interpreters.c.flavour, interpreters.c.platform, interpreters.c.python,
+            interpreters.c.failure,
             interpreters.c.recipe, commits.c.sha,
         )
         .join(commits, commits.c.id == runs.c.commit_id)

@@ -382,7 +382,7 @@ breakers = Table(  # most lanes turned red together (core.breaker)
     Column("scope", String(20), nullable=False),  # "worker" | "platform" | "farm"
     Column("name", String(80), nullable=False),
     Column("tripped", Float, nullable=False),
-    Column("state", String(20), nullable=False),  # "open" | "python" | "farm"
+    Column("state", String(20), nullable=False),  # "open" | "python" | "farm" | "over"
     Column("settled", Float),
     Index(None, "state"),
 )

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, not_, or_,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pybots.core import flaky
+from pybots.core.outcomes import RAN
 from pybots.ledger import schema
 
 spans, tests, flakes, lanes = schema.spans, schema.tests, schema.flakes, schema.lanes
@@ -141,6 +142,25 @@ def ever(connection: Connection, lane: int, test: str, outcomes: Collection[str]
         .limit(1)
     ).first()
     return found is not None
+
+
+def never_good(connection: Connection, lane: int, names: Collection[str]) -> frozenset[str]:
+    """Those of the names that have never run well in the lane."""
+    good: set[str] = set()
+    for chunk in chunks(list(names)):
+        good |= set(
+            connection.scalars(
+                select(tests.c.name)
+                .join(spans, spans.c.test_id == tests.c.id)
+                .where(
+                    spans.c.lane_id == lane,
+                    tests.c.name.in_(chunk),
+                    spans.c.signature.is_(None),
+                    spans.c.outcome.in_(RAN),
+                )
+            )
+        )
+    return frozenset(names) - good
 
 
 def signatures_since_good(

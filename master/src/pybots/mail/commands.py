@@ -13,7 +13,10 @@ def command_lines(row: Row, repository: str) -> list[str]:
     """Where it is longer than a line, a backslash continues it."""
     if not row.project:
         words = [shlex.quote(word) for word in row.configure]
-        return _continued(f"git checkout {row.sha} &&", ["./configure", *words, "&& make"])
+        steps = ["./configure", *words, "&& make"]
+        if row.phase == "install":
+            steps.append('&& make install DESTDIR="$PWD/installed"')
+        return _continued(f"git checkout {row.sha} &&", steps)
     options = [f"--source {row.source}"] if row.source else []
     options += [
         f"--cpython {shlex.quote(repository)}",

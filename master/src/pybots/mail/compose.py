@@ -14,7 +14,7 @@ from pybots.core.rounds import FLAPS
 from pybots.mail.commands import command_lines
 from pybots.mail.lines import WIDTH, body, counted, cut, cut_front, listed, number, quoted, wrap
 from pybots.mail.story import Row, Story
-from pybots.mail.subjects import subject
+from pybots.mail.subjects import build_verb, subject
 
 SHOWN_TESTS: Final = 10
 SHOWN_COMMITS: Final = 10
@@ -59,11 +59,15 @@ def _opening(story: Story) -> str:
     what, where = _subject_of(story), f"CPython {story.branch} at {commit}"
     kind = _kind(story.rows)
     several = len(story.projects()) > 1
+    verb = build_verb([row for row in story.rows if not row.project])
     flaps = any(row.reopened >= FLAPS for row in story.rows)
     last = " It has come back often: from now on only the digest tells of it." if flaps else ""
     match story.topic:
         case "opened" if not story.rows[0].project:
-            return f"CPython {story.branch} does not build any more at {commit}{kind}."
+            does = (
+                "builds, but does not install" if verb == "install" else "does not build any more"
+            )
+            return f"CPython {story.branch} {does} at {commit}{kind}."
         case "opened":
             return f"{what} {'fail' if several else 'fails'} newly on {where}{kind}."
         case "again":
@@ -77,7 +81,7 @@ def _opening(story: Story) -> str:
         case "pointer":
             return "This turned out to have the same cause as another thread, and is told there from now on."
         case "fixed" if not story.rows[0].project:
-            return f"{where} builds again{kind}."
+            return f"{where} {verb}s again{kind}."
         case "fixed":
             return f"{what} {'are' if several else 'is'} good again on {where}{kind}."
 
@@ -155,6 +159,11 @@ def _failing(row: Row) -> Iterator[str]:
         yield f"      {cut_front(name, WIDTH - 6)}"
     if row.count > len(names):
         yield f"      … and {row.count - len(names):,} more"
+    if row.axis == "dependency" and row.blamed:
+        yield cut(
+            f"      in the dependency {one_line(row.blamed, 30)}, not in the project's own code",
+            WIDTH,
+        )
 
 
 # Where it comes from, and how sure that is.

@@ -23,7 +23,7 @@ class Row:
     """One breakage in one project (`project` "": in an interpreter, built with `configure`).
 
     `failing`: the first few ids; `count`: how many there are. `run` showed it there first, on `worker`'s platform.
-    `source` "" when it is the project's first. `before`: the revision that was good. `control`: "" | "wanted" | "green" |
+    `phase`: of an interpreter's build, the one that failed. `source` "" when it is the project's first. `before`: the revision that was good. `control`: "" | "wanted" | "green" |
     "red" | "none". `sure`: it is confirmed. `tail`: the error's last lines."""
 
     breakage: int
@@ -52,6 +52,7 @@ class Row:
     tail: str = ""
     tracker: str = ""
     configure: tuple[str, ...] = ()
+    phase: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from pybots.core.normal import one_line
-from pybots.core.outcomes import is_test
+from pybots.core.outcomes import extension_name, is_extension, is_test
 from pybots.mail.lines import number
 from pybots.mail.message import MAX_SUBJECT
 from pybots.mail.story import Row, Story
 
-_VERBS: Final = {"crash": "crashes", "timeout": "hangs", "collection": "cannot be collected"}
+_VERBS: Final = {
+    "crash": "crashes",
+    "timeout": "hangs",
+    "memory": "runs out of memory",
+    "collection": "cannot be collected",
+}
 
 
 def subject(story: Story) -> str:
@@ -39,7 +44,7 @@ def _what(story: Story) -> str:
     builds = [row for row in story.rows if not row.project]
     match story.topic:
         case "fixed":
-            return "builds again" if builds and not story.project else "fixed"
+            return f"{build_verb(builds)}s again" if builds and not story.project else "fixed"
         case "withdrawn":
             return "withdrawn, it was not CPython"
         case "pointer":
@@ -67,10 +72,15 @@ def _known(rows: Sequence[Row]) -> str:
 
 def _fails(story: Story, builds: Sequence[Row]) -> str:
     if builds and not story.project:
-        return "does not build"
+        return f"does not {build_verb(builds)}"
     if len(story.projects()) > 1:
         return "newly broken"
     return what_fails(story.rows)
+
+
+def build_verb(rows: Sequence[Row]) -> str:
+    """What the interpreter does not do: a build whose own tests pass may still not install."""
+    return "install" if {row.phase for row in rows} == {"install"} else "build"
 
 
 def what_fails(rows: Sequence[Row]) -> str:
@@ -84,8 +94,19 @@ def what_fails(rows: Sequence[Row]) -> str:
         name, kind = tests[0]
         name = name.rsplit("::", 1)[-1] if "::" in name else name
         return f"{one_line(name[-60:], 60)} {_VERBS.get(kind, 'fails')}"
+    if kinds == {"collection"}:
+        return f"{number(count, 'test module')} cannot be collected"
     if tests and "hollow" not in kinds:
         return f"{count:,} tests fail"
     if tests:
         return f"{number(count, 'test')} vanished or skipped"
-    return one_line(rows[0].error, 60) if rows else "fails"
+    return _without_tests(rows[0]) if rows else "fails"
+
+
+def _without_tests(row: Row) -> str:
+    """What has no test to name: a lost extension, a suite that did not run."""
+    lost = [extension_name(name) for name in row.failing if is_extension(name)]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        return f"compiled {one_line(lost[0], 60)}{more} is missing"
+    return one_line(row.error.removeprefix("the suite as a whole: "), 60)
