@@ -26,7 +26,7 @@ from pybots.miniature.registry import write_project_files
 from pybots.miniature.world import World
 from pybots.supervisor import Supervisor
 
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 
 @dataclass

@@ -14,7 +14,7 @@ PACKAGES = {
     "pybots_status": TOP / "status-theme/src/pybots_status",
 }
 
-# room -> the rooms it may import; every room may use pybots_worker.contract
+# room -> the rooms it may import; every room may use what crosses the wire: CONTRACTS
 LAW = {
     "core": set(),
     "config": {"core"},
@@ -35,7 +35,7 @@ LAW = {
     "theme": set(),
 }  # fmt: skip
 EXTRA = {("farm", "theme")}  # farm/views turn the ledger into the theme's page data
-CONTRACT = "pybots_worker.contract"
+CONTRACTS = ("pybots_worker.contract", "pybots_worker.welcome")
 
 # Libraries that may be imported in these rooms only.
 ONLY_IN = {
@@ -124,7 +124,7 @@ def may_import(module: str, name: str) -> bool:
     mine, theirs = room(module), room(name)
     if mine is None or theirs in (None, mine):
         return True
-    if f"{name}.".startswith(f"{CONTRACT}.") or name == "pybots_worker.contract":
+    if f"{name}.".startswith(tuple(f"{contract}." for contract in CONTRACTS)):
         return True
     views = module.startswith("pybots.farm.views")
     return theirs in LAW[mine] or ((mine, theirs) in EXTRA and views)

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -22,6 +23,7 @@ from pybots.config.closed import _model_in
 from pybots.config.errors import shown
 from pybots.config.farm import FarmConfig
 from pybots.config.projects import ProjectFile
+from pybots_worker.settings import WorkshopSettings
 
 TOP = Path(__file__).resolve().parents[2]
 BY_NAME = {"flavour": "<name>", "limits": "<phase>", "env": "<NAME>"}
@@ -65,6 +67,14 @@ def test_every_key_is_documented_with_its_default(
     name: str, path: Path, model: type[BaseModel]
 ) -> None:
     assert documented(name, path) == dict(keys(model))
+
+
+def test_every_key_of_a_worker_is_documented_with_its_default() -> None:
+    text = (TOP / "slaves" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \| `([^`]*)` \| .+ \|$", text, re.MULTILINE)
+    defaults = msgspec.to_builtins(WorkshopSettings())
+    wanted = {key: msgspec.json.encode(value).decode() for key, value in defaults.items()}
+    assert dict(rows) == wanted
 
 
 def commands() -> list[str]:

@@ -18,6 +18,7 @@ from pybots import (
     cli_tree,
     cli_try,
     cli_up,
+    cli_worker,
 )
 from pybots.config.errors import ConfigErrors
 from pybots.ledger.migrate import SchemaError
@@ -33,7 +34,16 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="command")
     laptop = (cli_try, cli_bisect, cli_reproduce, cli_impact, cli_python)
-    for module in (cli_up, cli_demo, *laptop, cli_farm, cli_breakage, cli_compare, cli_tree):
+    for module in (
+        cli_up,
+        cli_demo,
+        *laptop,
+        cli_farm,
+        cli_breakage,
+        cli_compare,
+        cli_tree,
+        cli_worker,
+    ):
         module.add_parser(commands)
     cli_config.add_parsers(commands)
     return made

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
+from pybots.config.farm import load_farm
+from pybots.farm import authority
+from pybots.farm.home import Folder
 from pybots.farm.setup import make_folder, write_settings
 from pybots.ledger import migrate
 
@@ -28,15 +32,54 @@ def add_parser(commands: Any) -> None:
             "--farm", type=Path, default=FOLDER, metavar="FOLDER", help="where it lives"
         )
         parser.set_defaults(run=run)
+        if name == "init":
+            _add_tls(parser)
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="make the farm's own certificate authority: workers and pages speak TLS",
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --tls: a name or address under which this machine is reached (repeatable)",
+    )
+    parser.add_argument(
+        "--proxy",
+        action="store_true",
+        help="with --tls: workers only; the pages stand behind a proxy that speaks TLS",
+    )
 
 
 def init(arguments: argparse.Namespace) -> int:
+    if (arguments.host or arguments.proxy) and not arguments.tls:
+        print("--host and --proxy belong to --tls", file=sys.stderr)
+        return FAILED
     folder = make_folder(arguments.farm)
     write_settings(folder.config, {})
+    if arguments.tls:
+        _tls(folder, arguments)
     print(
         f"{folder.root} is ready: see {folder.config.name}, then `pybots check --farm {arguments.farm}`"
     )
     return DONE
+
+
+def _tls(folder: Folder, arguments: argparse.Namespace) -> None:
+    """The authority and its certificate first: settings that ask for them are never without."""
+    before = load_farm(folder.config)
+    names = [*dict.fromkeys([*before.tls.names, *arguments.host])]
+    authority.establish(folder, names, time.time())
+    changes: dict[str, Any] = {"tls.on": True, "web.tls": not arguments.proxy}
+    if names:
+        changes["tls.names"] = names
+    write_settings(folder.config, changes)
+    print(f"workers{'' if arguments.proxy else ' and pages'} speak TLS from the next start on")
 
 
 def upgrade(arguments: argparse.Namespace) -> int:

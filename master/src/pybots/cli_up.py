@@ -24,7 +24,7 @@ from pybots.config.examine import examine
 from pybots.config.farm import load_farm
 from pybots.config.projects import load_projects
 from pybots.core.model import GREEN
-from pybots.farm import commits, cycle, git, local, progress
+from pybots.farm import authority, commits, cycle, git, local, progress
 from pybots.farm.home import Farm, Folder, open_farm
 from pybots.farm.setup import make_folder, write_settings
 from pybots.supervisor import Program, Supervisor
@@ -131,6 +131,8 @@ def prepare(arguments: argparse.Namespace) -> Farm:
     write_settings(folder.config, _settings(arguments, folder))
     refuse(examine(folder.root).problems)
     farm = open_farm(folder.root)
+    if farm.config.tls.on:
+        authority.establish(folder, farm.config.tls.names, time.time())
     refs = [*farm.config.cpython.branches, *farm.config.cpython.tags]
     repository = git.update_mirror(farm.config.cpython.repository, folder.mirror, refs)
     for ref in [*refs, *filter(None, [farm.config.cpython.pin])]:
@@ -226,7 +228,9 @@ def answers(farm: Farm, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{farm.config.url}healthz", timeout=2):
+            with urllib.request.urlopen(
+                f"{farm.config.url}healthz", timeout=2, context=authority.context(farm.folder)
+            ):
                 return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)  # the process is starting; there is no event to wait for yet

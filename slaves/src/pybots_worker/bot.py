@@ -7,8 +7,10 @@ anywhere, it sends its whole environment, and it can be shut down from afar).
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,11 +19,13 @@ from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import MultiService
 from twisted.cred.credentials import UsernamePassword
 from twisted.internet import defer
-from twisted.internet.endpoints import clientFromString
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.python import log
 from twisted.spread import pb
 
-from pybots_worker import engine, facts, orders
+from pybots_worker import engine, facts, orders, rules, signs
+from pybots_worker.attendance import DISMISSED, Attendance
 from pybots_worker.contract import Job
 from pybots_worker.layout import JobFolder
 from pybots_worker.orders import Order
@@ -29,6 +33,7 @@ from pybots_worker.process import Stable
 from pybots_worker.reporting import KIT
 from pybots_worker.running import Running
 from pybots_worker.settings import WorkshopSettings, load
+from pybots_worker.welcome import Rest
 
 KEEPALIVE_SECONDS: Final = 300
 PROGRAM: Final = (sys.executable, "-P", "-m", "pybots_worker.warm")
@@ -66,6 +71,7 @@ class Slot(pb.Referenceable):
             raise pb.Error("a command needs somebody to report to")
         try:
             order = orders.read(command, arguments, local=self._bot.settings.local)
+            order = replace(order, job=rules.capped(order.job, self._bot.settings))
         except orders.Refused as refused:
             log.msg(f"refused a command of the master: {refused}")
             raise pb.Error(str(refused)) from None
@@ -82,6 +88,10 @@ class Slot(pb.Referenceable):
     def remote_interruptCommand(self, _id: object, _why: object) -> None:
         if self._running is not None:
             self._running.cancel()
+
+    @property
+    def running(self) -> bool:
+        return self._running is not None
 
     def open(self, order: Order) -> JobFolder:
         return self._bot.open(order, self)
@@ -115,6 +125,17 @@ class Bot(pb.Referenceable, MultiService):
         self._platform = platform
         self._slots: dict[str, Slot] = {}
         self._begun: dict[str, tuple[Order, Slot, JobFolder]] = {}
+        self.resting: Rest | None = None
+
+    @property
+    def at_work(self) -> int:
+        """How many slots have work."""
+        return sum(slot.running for slot in self._slots.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job has been begun and not been ended, between two phases too."""
+        return bool(self._begun) or self.at_work > 0
 
     def remote_print(self, message: object) -> None:
         """Masters use this as their ping; what they say is not repeated."""
@@ -149,6 +170,9 @@ class Bot(pb.Referenceable, MultiService):
         """The job's folder, made for its first phase; later phases must be of the same Job. Blocks."""
         known = self._begun.get(order.folder)
         if known is None:
+            no = rules.objection(order.job, self.settings)
+            if no or self.resting:
+                raise orders.Refused(no or f"this worker rests: {self.resting.why}")  # type: ignore[union-attr] # it does
             for name in [name for name, begun in self._begun.items() if begun[1] is slot]:
                 self.close(name)  # a job that this slot was never asked to finish
             known = self._begun[order.folder] = (order, slot, self.workshop.begin(order.job))
@@ -172,39 +196,82 @@ class Bot(pb.Referenceable, MultiService):
 class Login(BotFactory):
     """buildbot-worker's login; but a master that refuses us for now never ends this process."""
 
+    refused: Callable[[], None] = staticmethod(lambda: None)
+
     def failedToGetPerspective(self, why: Any, broker: Any) -> None:
         log.msg(f"the master refused this worker: {why.getErrorMessage()}")
+        self.refused()
         self._failedAttempts += 1
         self._reactor.callLater(
             self._timeoutForAttempt(self._failedAttempts), broker.transport.loseConnection
         )
 
 
-def connect(bot: Bot, password: str) -> None:
-    """Keep the bot connected to its master for as long as it runs."""
+def connect(bot: Bot, password: str, refused: Callable[[], None] | None = None) -> Any:
+    """Keep the bot connected to its master until the service that is returned is stopped."""
     settings = bot.settings
     host, _, port = settings.master.rpartition(":")
     # Local masters take seconds to start: the first attempts come quickly.
     patience = backoffPolicy(initialDelay=0.25, maxDelay=30.0)
     login = Login(host, int(port), KEEPALIVE_SECONDS, None, retryPolicy=patience)
+    if refused is not None:
+        login.refused = refused
     login.startLogin(UsernamePassword(settings.name.encode(), password.encode()), client=bot)
-    scheme = "tls" if settings.tls else "tcp"
-    endpoint = clientFromString(bot.reactor, f"{scheme}:{host}:{port}")
-    ClientService(endpoint, login, retryPolicy=patience).setServiceParent(bot)
+    service = ClientService(endpoint(bot.reactor, settings), login, retryPolicy=patience)
+    service.setServiceParent(bot)
+    return service
+
+
+def endpoint(reactor: Any, settings: WorkshopSettings) -> Any:
+    """The way to the master: with TLS, believing the farm's own authority alone where it has one."""
+    host, _, port = settings.master.rpartition(":")
+    host = host.strip("[]")
+    plain = HostnameEndpoint(reactor, host, int(port))
+    if not settings.tls:
+        return plain
+    trust = Certificate.loadPEM(settings.ca) if settings.ca else None
+    return wrapClientTLS(optionsForClientTLS(host, trustRoot=trust), plain)
+
+
+def password_of(root: Path, settings: WorkshopSettings) -> str:
+    """What the master is told at login. Raises OSError when it can't be read."""
+    return settings.credential or (root / settings.password_file).read_text().strip()
 
 
 def main(root: Path) -> int:
-    """Run the worker in `root` until SIGTERM. Raises SettingsError, or OSError when the password can't be read."""
+    """Run the worker in `root` until SIGTERM. Exit status 1: one runs there already; DISMISSED: the farm wants it no more.
+
+    Raises SettingsError, or OSError when the password can't be read."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until we can heed it, see _run
+    with signs.alone(root) as free:
+        if free:
+            return _run(root)
+    sys.stderr.write(f"a worker runs in {root} already\n")
+    return 1
+
+
+def _run(root: Path) -> int:
     from twisted.internet import reactor  # importing it installs it
 
     settings = load(root)
-    password = (root / settings.password_file).read_text().strip()
+    password = password_of(root, settings)
     workshop = engine.Workshop(root, settings)
     workshop.sweep()
     log.startLogging(sys.stdout, setStdout=False)
     bot = Bot(reactor, workshop, settings, facts.platform_name())
-    connect(bot, password)
+    status = 0
+
+    def dismissed() -> None:
+        nonlocal status
+        status = DISMISSED
+        reactor.stop()
+
+    presence = Attendance(
+        reactor, root, bot, lambda _: connect(bot, password, presence.refused), dismissed
+    )
     bot.startService()
+    reactor.callWhenRunning(presence.start)
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(presence.wake))
     reactor.addSystemEventTrigger("before", "shutdown", bot.stopService)
     reactor.run()
-    return 0
+    return status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal
 
 import uv
 
+from pybots_worker import farmlink
 from pybots_worker.facts import Facts, measure
 from pybots_worker.sandbox import SandboxFacts, probe
 from pybots_worker.settings import SettingsError, WorkshopSettings, load
@@ -19,6 +21,8 @@ State = Literal["ok", "warning", "error"]
 GIB: Final = 1 << 30
 LEAST_DISK: Final = 5 * GIB
 LEAST_MEMORY: Final = 2 * GIB
+MOST_SKEW: Final = 60.0
+"""Seconds between two clocks that hurt nobody: files from the future, tokens, the order of events."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +55,13 @@ class Diagnosis:
         }
 
 
-def diagnose(root: Path) -> Diagnosis:
-    """Look at everything a worker in `root` needs. Changes nothing."""
+def diagnose(root: Path, way: farmlink.Way | None = None) -> Diagnosis:
+    """Look at everything a worker in `root` needs. Changes nothing.
+
+    `way`: the farm to compare clocks with; None: the one it has joined, if any."""
     settings, trouble = _settings(root)
+    if way is None and settings.farm:
+        way = way_of(settings)
     facts = measure(settings.provides)
     box = probe(allow_unsandboxed=settings.allow_unsandboxed)
     findings = [
@@ -67,6 +75,7 @@ def diagnose(root: Path) -> Diagnosis:
         _uv(),
         _disk(root),
         _memory(facts),
+        *([_clock(way)] if way else []),
     ]
     return Diagnosis(findings=tuple(findings), facts=facts)
 
@@ -158,6 +167,28 @@ def _memory(facts: Facts) -> Finding:
         return Finding(name="memory", state="ok", what=what)
     mend = "2 GiB are needed to build CPython"
     return Finding(name="memory", state="warning", what=what, mend=mend)
+
+
+def way_of(settings: WorkshopSettings) -> farmlink.Way:
+    """How the farm that this worker has joined is reached."""
+    return farmlink.Way(url=settings.farm, ca=settings.ca, strict=settings.ca_for_web)
+
+
+def _clock(way: farmlink.Way) -> Finding:
+    """Compared with the farm's, which is told in whole seconds."""
+    try:
+        theirs = farmlink.clock(way)
+    except (farmlink.LinkError, farmlink.Turned) as error:
+        mend = "is the farm up, and does this machine reach it?"
+        return Finding(name="farm", state="warning", what=str(error), mend=mend)
+    if theirs is None:
+        return Finding(name="clock", state="ok", what="the farm does not tell the time")
+    skew = time.time() - theirs - 0.5
+    what = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the farm's"
+    if abs(skew) <= MOST_SKEW:
+        return Finding(name="clock", state="ok", what=what)
+    mend = "switch time synchronisation on: sudo timedatectl set-ntp true"
+    return Finding(name="clock", state="warning", what=what, mend=mend)
 
 
 def _apt(*packages: str) -> str:

@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from pybots_worker import fetch, network, phases, reporting, sandbox
+from pybots_worker import farmlink, fetch, network, phases, reporting, sandbox
 from pybots_worker.cache import Shelf, UvCaches, remove, shares
 from pybots_worker.contract import (
     BUILD_ROOT,
@@ -67,9 +67,19 @@ class Workshop:
         self.root = root.resolve()
         self.settings = settings or WorkshopSettings()
         self._environ = os.environ if environ is None else environ
+        self._agree()
         for name in CACHES:
             (self._cache / name).mkdir(parents=True, exist_ok=True)
         self._jobs.mkdir(exist_ok=True)
+
+    def _agree(self) -> None:
+        """Blobs travel as its owner decided, and to its own farm only."""
+        way = farmlink.Way(
+            url=self.settings.farm, ca=self.settings.ca, strict=self.settings.ca_for_web
+        )
+        fetch.terms.pace = self.settings.bandwidth_kb << 10
+        fetch.terms.host = way.host if way.strict else ""
+        fetch.terms.authority = way.context() if way.strict else None
 
     @property
     def _cache(self) -> Path:

@@ -11,6 +11,7 @@ import http.client
 import ipaddress
 import os
 import secrets
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -18,11 +19,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pybots_worker.contract import Blob, Upload
 
 CHUNK: Final = 1 << 20
+PIECE: Final = 64 << 10
+"""What is read at one time where the owner set a pace."""
 TIMEOUT: Final = 60.0
 """Seconds without a byte before a transfer counts as failed."""
 ATTEMPTS: Final = 3
@@ -90,9 +93,9 @@ def _read(url: str, local: bool) -> Iterator[bytes]:
         yield from _read_file(_local_path(url, local))
         return
     try:
-        with _opener(parts.hostname or "").open(url, timeout=TIMEOUT) as answer:
-            while chunk := answer.read(CHUNK):
-                yield chunk
+        with _opener(url).open(url, timeout=TIMEOUT) as answer:
+            while chunk := answer.read(PIECE if terms.pace else CHUNK):
+                yield paced(chunk)
     except urllib.error.HTTPError as error:
         raise _refusal(url, error) from error
     except (OSError, http.client.HTTPException) as error:
@@ -124,13 +127,13 @@ def upload(path: Path, to: Upload, *, local: bool) -> Sent:
 
 def _put_once(path: Path, to: Upload, sent: Sent) -> None:
     with path.open("rb") as body:
-        request = urllib.request.Request(to.url, data=body, method="PUT")
+        request = urllib.request.Request(to.url, data=_Paced(body), method="PUT")
         request.add_header("Authorization", f"Bearer {to.token}")
         request.add_header("Content-Type", "application/octet-stream")
         request.add_header("Content-Length", str(sent.size))
         request.add_header("X-Pybots-Sha256", sent.sha256)
         try:
-            with _opener(request.host or "").open(request, timeout=TIMEOUT) as answer:
+            with _opener(to.url).open(request, timeout=TIMEOUT) as answer:
                 answer.read(CHUNK)
         except urllib.error.HTTPError as error:
             raise _refusal(to.url, error) from error
@@ -172,11 +175,51 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> FetchError:
     return Passing(text) if error.code >= 500 or error.code == 429 else FetchError(text)
 
 
-def _opener(host: str) -> urllib.request.OpenerDirector:
-    """Proxies of the environment are for the world, not for this machine itself."""
-    if is_loopback(host.rpartition(":")[0] or host):
-        return urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener()
+def opener(
+    host: str, context: ssl.SSLContext | None = None, *more: urllib.request.BaseHandler
+) -> urllib.request.OpenerDirector:
+    """For a host without its port. Proxies of the environment are for the world, not for this machine itself."""
+    handlers = [*more]
+    if is_loopback(host):
+        handlers.append(urllib.request.ProxyHandler({}))
+    if context is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    return urllib.request.build_opener(*handlers)
+
+
+@dataclass
+class Terms:
+    """How this process carries: whom it believes at the farm's host, and how fast it may be (bytes a second, 0: freely)."""
+
+    host: str = ""
+    authority: ssl.SSLContext | None = None
+    pace: int = 0
+
+
+terms: Final = Terms()
+"""Set once by the workshop; a process works for one worker."""
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return opener(host, terms.authority if host == terms.host else None)
+
+
+class _Paced:
+    """A file that is read no faster than the owner allows. `send` in http.client asks for `read` only."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return paced(self._file.read(size))
+
+
+def paced(data: bytes) -> bytes:
+    """The data, after the time it may take."""
+    if terms.pace:
+        time.sleep(len(data) / terms.pace)
+    return data
 
 
 def is_loopback(host: str) -> bool:

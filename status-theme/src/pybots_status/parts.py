@@ -229,12 +229,19 @@ class MailRow:
     error: str = ""
 
 
+WorkerState = Literal[
+    "online", "busy", "offline", "resting", "paused", "waiting", "quarantined", "revoked", "retired"
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerRow:
-    """A worker in a table. `running` are links to the runs it has now; `wanted` counts what waits for it."""
+    """A worker in a table. `running` are links to the runs it has now; `wanted` counts what waits for it.
+
+    `reason`: why it rests, or why it was stopped."""
 
     name: str
-    state: Literal["online", "busy", "offline", "paused", "invited", "revoked"]
+    state: WorkerState
     platform: str
     abi: str = ""
     owner: str = ""
@@ -244,3 +251,4 @@ class WorkerRow:
     last_seen: float | None = None
     runs_today: int = 0
     infra_today: int = 0
+    reason: str = ""

@@ -57,17 +57,26 @@ class CPython(Closed):
 
 
 class Web(Closed):
-    """`[web]`: where the public pages listen."""
+    """`[web]`: where the public pages listen. `tls`: with the certificate of `[tls]`, not behind a proxy."""
 
     listen: Host = "127.0.0.1"
     port: Port = 8010
+    tls: bool = False
 
 
 class Buildbot(Closed):
-    """`[buildbot]`: ports of the master, always on loopback."""
+    """`[buildbot]`: where workers connect, and the port of Buildbot's own pages, always on loopback."""
 
+    pb_listen: Host = "127.0.0.1"
     pb_port: Port = 9989
     www_port: Port = 8011
+
+
+class Tls(Closed):
+    """`[tls]`: the farm's own certificate authority. `names`: hosts and addresses its certificate is for."""
+
+    on: bool = False
+    names: Several[Host] = ()
 
 
 class Smtp(Closed):
@@ -150,6 +159,7 @@ class FarmConfig(Closed):
     flavour: dict[Name, FlavourTable] = Field(default_factory=dict)
     web: Web = Web()
     buildbot: Buildbot = Buildbot()
+    tls: Tls = Tls()
     mail: Mail = Mail()
     gardeners: Gardeners = Gardeners()
     investigator: Investigator = Investigator()
@@ -167,7 +177,8 @@ class FarmConfig(Closed):
         if not isinstance(listen, str) or not isinstance(port, int) or not 0 < port < 65536:
             return data
         host = "127.0.0.1" if listen in ("0.0.0.0", "::") else listen
-        return {**data, "url": f"http://{f'[{host}]' if ':' in host else host}:{port}/"}
+        scheme = "https" if data["web"].get("tls") is True else "http"
+        return {**data, "url": f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"}
 
     def flavours(self) -> dict[str, Flavour]:
         """Every flavour there is, by name: the built-in ones and the farm's own."""
@@ -233,6 +244,7 @@ def _across(built: Built[FarmConfig], document: Document, root: Path) -> Iterato
         *_flavours(config),
         *_lists(config),
         *_ports(config),
+        *_tls(config),
         *_smtp(config.mail),
         *_gardeners(config.gardeners),
     ):
@@ -281,6 +293,16 @@ def _ports(config: FarmConfig) -> Iterator[Found]:
         if port in taken:
             yield place, f"{port} is also {taken[port]}", "give each its own port"
         taken.setdefault(port, key_text(place))
+
+
+def _tls(config: FarmConfig) -> Iterator[Found]:
+    if config.tls.on:
+        return
+    mend = "`pybots init --tls` makes a certificate authority and sets tls.on"
+    if config.web.tls:
+        yield ("web", "tls"), "needs a certificate, and tls.on is false", mend
+    if not _is_loopback(config.buildbot.pb_listen):
+        yield ("buildbot", "pb_listen"), "would send credentials in the clear", mend
 
 
 def _smtp(mail: Mail) -> Iterator[Found]:

@@ -24,7 +24,9 @@ from pybots.core.threads import Broken, Thread
 FORGET_SECONDS: Final = 30 * audiences.DAY
 """What a dependency broke and nobody was told of within this time is no news any more."""
 
-Alarm = Literal["unbuilt_first", "farm_fault", "breaker", "missing", "rejected"]
+Alarm = Literal[
+    "unbuilt_first", "farm_fault", "breaker", "missing", "back", "quarantine", "rejected"
+]
 """Letters of the farm to its own people."""
 
 
@@ -133,6 +135,16 @@ def of_missing(worker: str, last_seen: float, book: Book) -> list[Notice]:
     if not desks and worker not in book.owners:
         desks = audiences.of_admin(book)
     return _notices(f"missing:{worker}:{int(last_seen)}", "missing", desks)
+
+
+def of_back(missed: str, worker: str, book: Book) -> list[Notice]:
+    """A missing worker is back: its owner, who was told. `missed`: the key of that letter."""
+    return _notices(f"back:{missed}"[:180], "back", audiences.of_owner(book, worker))
+
+
+def of_quarantine(worker: str, kind: str, day: str, book: Book) -> list[Notice]:
+    """A worker gets no work for now: admin and owner, once a day for each kind of trouble."""
+    return _notices(f"quarantine:{worker}:{kind}:{day}", "quarantine", _farms_people(book, worker))
 
 
 def of_breaker(trip: int, state: str, worker: str, book: Book) -> list[Notice]:

@@ -25,6 +25,11 @@ AttemptState = Literal["dispatched", "running", "recorded", "lost", "refused"]
 InterpreterState = Literal["wanted", "published", "failed"]
 LaneState = Literal["active", "no_worker", "refused", "retired"]
 
+WorkerState = Literal["approved", "waiting", "paused", "quarantined", "revoked", "retired"]
+"""approved: it may be given work. waiting: it has joined and is looked at first. paused: by the farm's admin.
+quarantined: the farm found something wrong with it. revoked, retired: it may not even connect."""
+CONNECTING: Final[frozenset[str]] = frozenset({"approved", "waiting", "paused", "quarantined"})
+
 BreakageState = Literal["suspected", "open", "fixed", "dismissed"]
 """suspected: a control run is awaited. open: confirmed. dismissed: the control was red too. fixed: passes again."""
 STANDING: Final[frozenset[str]] = frozenset({"suspected", "open"})
@@ -109,7 +114,9 @@ class Project:
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """A volunteer's machine as the roster and its own facts describe it."""
+    """A volunteer's machine as the roster and its own facts describe it.
+
+    `projects` and `kinds` are what farm and owner both let it do, empty: everything; `network` is the most a job gets."""
 
     name: str
     platform: str
@@ -120,6 +127,13 @@ class Worker:
     trust: str = "farm"
     facts: frozenset[str] = frozenset()
     projects: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    network: contract.Network = "always"
+
+    @property
+    def builds(self) -> bool:
+        """Whether it may build interpreters; some run tests on those of others only."""
+        return not self.kinds or "interpreter" in self.kinds
 
 
 @dataclass(frozen=True, kw_only=True)

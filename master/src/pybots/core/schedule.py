@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pybots.core.model import Project, Worker
+
+NETWORKS: Final = ("none", "install", "always")
+"""From the least to the most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,7 @@ class Wanted:
     trust: str
     created: float
     wants: frozenset[str] = frozenset()
+    network: str = "none"
     ready: bool = False
     lane_started: float | None = None
     lane_has_head: bool = False
@@ -145,17 +150,31 @@ def fits(run: Wanted, worker: Worker) -> bool:
         and run.wants <= worker.facts
         and run.on in ("", worker.name)
         and (worker.owner or worker.name) not in run.not_by
-        and (run.lane is None or not worker.projects or run.project in worker.projects)
+        and (worker.builds if run.lane is None else lets(worker, run.project, run.network))
+    )
+
+
+def lets(worker: Worker, project: str, network: str) -> bool:
+    """Whether farm and owner let this worker run a project's tests, which need this much of the network."""
+    return (
+        (not worker.kinds or "project" in worker.kinds)
+        and (not worker.projects or project in worker.projects)
+        and NETWORKS.index(network) <= NETWORKS.index(worker.network)
     )
 
 
 def able(project: Project, platform: str, workers: Iterable[Worker]) -> list[Worker]:
-    """The workers that could run a project on a platform at all; none: the lane is shown as "no worker"."""
+    """The workers that could run a project on a platform at all; none: the lane is shown as "no worker".
+
+    In the order given: a lane stays with the interpreters of the first. Where nobody builds any, nothing can be run."""
+    workers = list(workers)
     wants = frozenset(project.wants)
+    built = {(worker.platform, worker.abi, worker.trust) for worker in workers if worker.builds}
     return [
         worker
         for worker in workers
         if worker.platform == platform
         and wants <= worker.facts
-        and (not worker.projects or project.name in worker.projects)
+        and lets(worker, project.name, project.network)
+        and (platform, worker.abi, worker.trust) in built
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal, or_, select
 
 from pybots.core import alerts, audiences, words
 from pybots.core.alerts import Notice
@@ -18,6 +18,9 @@ from pybots.ledger import schema
 from pybots.mail import alarms
 from pybots.mail.alarms import Facts
 from pybots.mail.story import CommitLine, Row
+
+MISSED_SECONDS: Final = 90 * 86_400.0
+"""Who comes back after longer than that is greeted by nobody."""
 
 runs, commits, interpreters = schema.runs, schema.commits, schema.interpreters
 
@@ -72,8 +75,61 @@ def _missing(farm: Farm, connection: Connection, now: float) -> Sequence[Any]:
             workers.c.state == "approved",
             workers.c.connected.is_(False),
             workers.c.last_seen < now - farm.config.mail.missing_minutes * 60,
+            # Whoever rests is not missed until an hour or so after it said it would be back.
+            or_(
+                workers.c.resting == "",
+                workers.c.rest_until < now - farm.config.mail.missing_minutes * 60,
+            ),
         )
     ).all()
+
+
+def any_back(farm: Farm, connection: Connection, now: float) -> bool:
+    """Whether the owner of a worker that was missed has yet to hear that it is back."""
+    return any(_unwritten(connection, notice.key) for _, notice in _returned(farm, connection, now))
+
+
+def back(farm: Farm, connection: Connection, now: float) -> None:
+    """Tell the owners of workers that were missed and are connected again."""
+    for name, notice in _returned(farm, connection, now):
+        facts = Facts(
+            audience=notice.audience, url=farm.config.url, worker=name, where=f"/worker/{name}"
+        )
+        _put(farm, connection, notice, facts, now)
+
+
+def _returned(farm: Farm, connection: Connection, now: float) -> list[tuple[str, Notice]]:
+    outbox, workers = schema.outbox, schema.workers
+    rows = connection.execute(
+        select(outbox.c.alert, workers.c.name)
+        .join(workers, outbox.c.reader == literal("owner:") + workers.c.name)
+        .where(
+            outbox.c.topic == "missing",
+            outbox.c.created > now - MISSED_SECONDS,
+            workers.c.connected,
+            workers.c.state == "approved",
+        )
+    ).all()
+    book = mailing.book(farm, connection) if rows else None
+    return [
+        (row.name, notice)
+        for row in rows
+        if book is not None
+        for notice in alerts.of_back(row.alert, row.name, book)
+    ]
+
+
+def quarantined(
+    farm: Farm, connection: Connection, worker: str, kind: str, words: str, now: float
+) -> None:
+    """A worker gets no work for now: admin and owner hear why."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(now))
+    for notice in alerts.of_quarantine(worker, kind, day, mailing.book(farm, connection)):
+        facts = Facts(
+            audience=notice.audience, url=farm.config.url, worker=worker, state=words,
+            where=f"/worker/{worker}",
+        )  # fmt: skip
+        _put(farm, connection, notice, facts, now)
 
 
 def _unwritten(connection: Connection, key: str) -> bool:

@@ -16,7 +16,7 @@ from pybots.core import digest, dispositions
 from pybots.core.audiences import DAY, Audience
 from pybots.core.digest import Changed, Flaky, Gone, Standing, Week
 from pybots.core.model import STANDING
-from pybots.farm import mailing, parking
+from pybots.farm import mailing, parking, receipts
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import set_note
@@ -48,6 +48,8 @@ def write(farm: Farm, connection: Connection, now: float) -> None:
     if since < until:
         if since and farm.config.mail.weekly:
             _weekly(farm, connection, until, now)
+        if since:
+            receipts.write(farm, connection, until, now)
         set_note(connection, WEEKLY, until, now)
 
 

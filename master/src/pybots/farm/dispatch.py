@@ -20,7 +20,7 @@ from pybots.farm import builds, probes
 from pybots.farm.home import Farm
 from pybots.farm.jobs import JobError, JobMaker, prepare_source
 from pybots.farm.losses import lose, refuse
-from pybots.farm.workers import approved
+from pybots.farm.workers import approved, resting
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, announce, inserted_id
 from pybots_worker.contract import InterpreterWork, Job, PhaseResult
@@ -76,7 +76,8 @@ def next_dispatches(farm: Farm, free: Sequence[Slot]) -> list[Dispatch]:
     farm.store.check_room(0)
     now = farm.clock()
     with farm.ledger.write() as connection:
-        workers = {worker.name: worker for worker in approved(connection)}
+        away = resting(connection)
+        workers = {one.name: one for one in approved(connection) if one.name not in away}
         slots = [
             CoreSlot(builder=slot.builder, worker=workers[slot.worker])
             for slot in free
@@ -155,6 +156,7 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
             trust=row.trust,
             created=row.created,
             wants=_wants(farm, row.project),
+            network=_network(farm, row.project),
             ready=row.interpreter_state == "published",
             lane_started=row.lane_started,
             lane_has_head=row.head_run is not None,
@@ -186,6 +188,11 @@ def _saw(connection: Connection, subject: int | None) -> frozenset[str]:
 def _wants(farm: Farm, project: str | None) -> frozenset[str]:
     known = farm.projects.get(project or "")
     return frozenset(known.wants) if known else frozenset()
+
+
+def _network(farm: Farm, project: str | None) -> str:
+    known = farm.projects.get(project or "")
+    return known.network if known else "none"
 
 
 def _dispatch(

@@ -11,7 +11,7 @@ from typing import Any, Final
 import tomlkit
 
 from pybots.core.model import Worker
-from pybots.farm import workers
+from pybots.farm import authority, workers
 from pybots.farm.home import Farm
 
 NAME: Final = "local"
@@ -66,11 +66,25 @@ def enrol_local(farm: Farm, *, slots: int | None = None) -> Worker:
     settings.update(
         {
             "name": NAME,
-            "master": f"127.0.0.1:{farm.config.buildbot.pb_port}",
+            "master": f"{near(farm.config.buildbot.pb_listen)}:{farm.config.buildbot.pb_port}",
             "password_file": "password",
             "slots": count,
             "local": True,
+            **_trust(farm),
         }
     )
     (folder / "worker.toml").write_text(tomlkit.dumps(settings))
     return worker
+
+
+def near(listen: str) -> str:
+    """Where this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)
+    return f"[{host}]" if ":" in host else host
+
+
+def _trust(farm: Farm) -> dict[str, Any]:
+    if not farm.config.tls.on:
+        return {}
+    pem = authority.certificate(farm.folder).decode()
+    return {"farm": farm.config.url, "tls": True, "ca": pem, "ca_for_web": farm.config.web.tls}

@@ -11,8 +11,10 @@ from buildbot.config import errors
 from buildbot.plugins import util
 from buildbot.schedulers.triggerable import Triggerable
 from sqlalchemy.pool import QueuePool
+from twisted.internet.endpoints import quoteStringArgument
 
 from pybots.config.errors import ConfigErrors
+from pybots.farm import authority
 from pybots.farm.home import Farm, open_farm
 from pybots.farm.tokens import write_secret
 from pybots.farm.workers import roster as read_roster
@@ -54,7 +56,7 @@ def configure(root: Path | str) -> dict[str, Any]:
         "buildbotURL": f"http://{LOOPBACK}:{farm.config.buildbot.www_port}/",
         "buildbotNetUsageData": None,
         "db": {"db_url": "sqlite:///state.sqlite", "engine_kwargs": ENGINE},
-        "protocols": {"pb": {"port": f"tcp:{farm.config.buildbot.pb_port}:interface={LOOPBACK}"}},
+        "protocols": {"pb": {"port": pb_port(farm)}},
         "workers": config.workers(roster),
         "builders": builders,
         # Buildbot demands a scheduler for every builder; ours are driven by the dispatcher.
@@ -66,6 +68,16 @@ def configure(root: Path | str) -> dict[str, Any]:
         "logCompressionMethod": "gz",
         "www": www(farm),
     }
+
+
+def pb_port(farm: Farm) -> str:
+    """Where workers connect, as Twisted describes listeners; beyond this machine only with TLS (config.farm)."""
+    where = farm.config.buildbot
+    interface = quoteStringArgument(where.pb_listen)
+    if not farm.config.tls.on:
+        return f"tcp:{where.pb_port}:interface={interface}"
+    key, certificate = (quoteStringArgument(str(path)) for path in authority.listener(farm.folder))
+    return f"ssl:{where.pb_port}:interface={interface}:privateKey={key}:certKey={certificate}"
 
 
 def www(farm: Farm) -> dict[str, Any]:

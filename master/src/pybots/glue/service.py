@@ -10,7 +10,7 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 from twisted.python import log
 
-from pybots.farm import news, workers
+from pybots.farm import health, news, workers
 from pybots.farm.home import Farm
 from pybots.farm.news import Event
 from pybots.farm.workers import Enrolled
@@ -25,6 +25,7 @@ from pybots.glue.watch import Watch
 
 NAME: Final = "pybots"
 BEAT_SECONDS: Final = 5.0
+CARE_SECONDS: Final = 60.0
 
 
 class FarmService(BuildbotService):
@@ -52,6 +53,9 @@ class FarmService(BuildbotService):
         self._postman = Postman(self.desk)
         self._janitor = Janitor(self.master)
         self._watch = Watch(self.desk, self.heard)
+        self._care = Loop(
+            self.master.reactor, "looking after the workers", CARE_SECONDS, self._look_after
+        )
         self._beat = Loop(self.master.reactor, "the sign of life", BEAT_SECONDS, self._alive)
         self.desk.start()
         await self.desk.call(self._farm.store.sweep)
@@ -64,7 +68,7 @@ class FarmService(BuildbotService):
         ]
         self._watch.start()
         await self.dispatcher.start()
-        for part in (self._beat, self._mirror, self._postman, self._janitor):
+        for part in (self._beat, self._mirror, self._postman, self._janitor, self._care):
             part.start()
 
     def stopService(self) -> Any:
@@ -73,7 +77,9 @@ class FarmService(BuildbotService):
     async def _stop(self) -> None:
         for consumer in self._consumers:
             consumer.stopConsuming()
-        parts = (self._watch, self._mirror, self._postman, self._beat, self._janitor)
+        parts = (
+            self._watch, self._care, self._mirror, self._postman, self._beat, self._janitor,
+        )  # fmt: skip
         for part in (*parts, self.dispatcher):
             await part.stop()
         await super().stopService()
@@ -114,7 +120,10 @@ class FarmService(BuildbotService):
         elif event.topic in ("mail", "breakage"):
             self._postman.wake()
         elif event.topic == "worker" and event.data.get("state") not in ("connected", "gone"):
-            defer.ensureDeferred(self._compare_roster())
+            compared = defer.ensureDeferred(self._compare_roster())
+            compared.addErrback(log.err, "the roster could not be taken over")
+            if event.data.get("state") in ("enrolled", "approved", "told"):
+                self._mirror.wake()  # there may be lanes that nobody could run before
         if event.topic in ("wake", "run", "verdict", "commit", "worker"):
             self.dispatcher.wake()
 
@@ -123,12 +132,18 @@ class FarmService(BuildbotService):
         roster = tuple(await self.desk.call(workers.roster, self.desk.farm))
         if roster == self._roster:
             return
-        allowed = {worker.name for worker in roster}
-        for worker in self._roster:
-            if worker.name not in allowed:
-                self.hang_up(worker.name, "revoked")
+        allowed = {(worker.name, worker.credential) for worker in roster}
+        gone = [w.name for w in self._roster if (w.name, w.credential) not in allowed]
         self._roster = roster
+        for name in gone:
+            self.hang_up(name, "no longer welcome")
         await self.master.reconfig()
+        for name in gone:  # it may have come back before its credential was forgotten
+            self.hang_up(name, "no longer welcome")
+
+    async def _look_after(self) -> None:
+        for name in await self.desk.call(health.look, self.desk.farm):
+            log.msg(f"worker {name} was quarantined or released: its page says why")
 
     async def _alive(self) -> None:
         await self.desk.call(news.beat, self.desk.farm, pid=os.getpid(), buildbot=buildbot.version)

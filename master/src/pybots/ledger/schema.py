@@ -446,13 +446,48 @@ workers = Table(
     Column("trust", String(80), nullable=False),
     Column("facts", JSON, nullable=False),  # list of str
     Column("projects", JSON, nullable=False),  # allowed projects; empty: all
-    Column("state", String(20), nullable=False),  # "approved" | "paused" | "revoked"
+    Column("state", String(20), nullable=False),  # model.WorkerState
     Column("credential", String(200), nullable=False),  # what Buildbot's PB login compares
     # When its owner hears: "now" | "digest" | "none".
     Column("notify", String(10), nullable=False, default="now", server_default="now"),
     Column("connected", Boolean, nullable=False, default=False),
     Column("last_seen", Float),
     Column("info", JSON),  # contract.Environment as last reported
+    Column("reason", Text, nullable=False, default="", server_default=""),  # why it is not approved
+    Column(
+        "trouble", String(20), nullable=False, default="", server_default=""
+    ),  # core.health.Kind
+    Column(
+        "judged", Float, nullable=False, default=0.0, server_default="0"
+    ),  # troubles count since
+    Column("joined", Float, nullable=False, default=0.0, server_default="0"),
+    # What its owner lets it do (welcome.Decisions), and how it was when it last said so.
+    Column("kinds", JSON, nullable=False, default=list, server_default="[]"),
+    Column("network", String(10), nullable=False, default="always", server_default="always"),
+    Column("health", JSON),  # core.health.Signs, with "at": when it was told
+    Column("resting", String(200), nullable=False, default="", server_default=""),
+    Column("rest_until", Float),  # while `resting`: when it will be back, NULL: nobody knows
+    Column("receipt", Boolean, nullable=False, default=False, server_default="0"),  # weekly mail
+)
+
+invitations = Table(  # the code itself is shown once and never kept
+    "invitations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("code_hash", String(64), nullable=False, unique=True),  # sha256 of its secret part
+    Column("owner", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column(
+        "name", String(80), nullable=False
+    ),  # what the worker will be called; "": after its owner
+    Column("projects", JSON, nullable=False),  # allowed projects; empty: all
+    Column("kinds", JSON, nullable=False),  # allowed kinds of work; empty: all
+    Column("trust", String(80), nullable=False),
+    Column("review", Boolean, nullable=False),  # it waits for approval after joining
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("used", Float),
+    Column("worker", String(80), nullable=False, default="", server_default=""),
 )
 
 tree = Table(  # what the farm's admin says about the farm; the newest holds

@@ -56,6 +56,10 @@ def _subject(topic: Alarm, facts: Facts) -> str:
             return f"{who}: the farm could not do its work on {facts.worker} on {at}{kind}"
         case "missing":
             return f"worker {facts.worker} is missing"
+        case "back":
+            return f"worker {facts.worker} is back"
+        case "quarantine":
+            return f"worker {facts.worker} gets no work for now"
         case "rejected":
             return "a letter was refused for good"
         case "breaker" if facts.state == "open":
@@ -120,6 +124,14 @@ def _opening(topic: Alarm, facts: Facts) -> str:
                 f"Your worker {facts.worker} has not been connected for a while; the farm goes on without it."
                 " Nothing is expected of you: it may come back at any time, or leave with"
                 " `pybots-worker leave`. There will be no second letter about this absence."
+            )
+        case "back":
+            return f"Your worker {facts.worker} is connected again and gets work. Thank you for it."
+        case "quarantine":
+            return (
+                f"The worker {facts.worker} stays connected, but the farm gives it no work: {facts.state}. A full"
+                " disk, a wrong clock and a connection that comes and goes are forgiven as soon as they are mended;"
+                f" anything else waits for `pybots worker approve {facts.worker}`."
             )
         case "rejected":
             return "A mail server refused a letter of the farm for good; it is not tried again. It said:"

@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
+from twisted.internet import reactor, ssl
 from twisted.internet.error import CannotListenError
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
 from pybots.config.errors import ConfigErrors
-from pybots.farm import tokens
+from pybots.farm import authority, tokens
 from pybots.farm.home import Farm, open_farm
 from pybots.web.answering import Answering
 from pybots.web.app import App
 from pybots.web.bodies import Admission
 from pybots.web.files import Files
+from pybots.web.joining import Joining
 from pybots.web.machine import Machine
 from pybots.web.metrics import Metrics
 from pybots.web.site import FarmSite
@@ -35,9 +36,25 @@ def make_site(farm: Farm) -> FarmSite:
     app = App(farm)
     Files(app, admission, secret)
     Answering(app)
+    Joining(app)
     metrics = Metrics(farm)
     Machine(app, metrics)
     return FarmSite(app.klein.resource(), admission, metrics.answered)
+
+
+def listen(farm: Farm) -> Any:
+    """The farm's pages on their port. Raises ConfigErrors, CannotListenError, OSError without a certificate."""
+    web, site = farm.config.web, make_site(farm)
+    if not web.tls:
+        return reactor.listenTCP(web.port, site, interface=web.listen)
+    key, certificate = authority.listener(farm.folder)
+    pair = ssl.PrivateCertificate.loadPEM(key.read_bytes() + certificate.read_bytes())
+    options = ssl.CertificateOptions(
+        privateKey=pair.privateKey.original,
+        certificate=pair.original,
+        raiseMinimumTo=ssl.TLSVersion.TLSv1_2,
+    )
+    return reactor.listenSSL(web.port, site, options, interface=web.listen)
 
 
 def _key(farm: Farm) -> bytes | None:
@@ -64,17 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         farm = open_farm(root)
         farm.store.sweep()
-        port: Any = reactor.listenTCP(
-            farm.config.web.port, make_site(farm), interface=farm.config.web.listen
-        )
+        port: Any = listen(farm)
     except ConfigErrors as error:
         log.error("the configuration can't be used:\n%s", error)
         return 2
-    except CannotListenError as error:
+    except (CannotListenError, OSError) as error:
         log.error("%s", error)
         return 2
     where = port.getHost()
-    log.info("listening on http://%s:%s/", where.host, where.port)
+    scheme = "https" if farm.config.web.tls else "http"
+    log.info("listening on %s://%s:%s/", scheme, where.host, where.port)
     reactor.run()
     farm.ledger.close()
     return 0

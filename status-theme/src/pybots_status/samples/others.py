@@ -383,18 +383,27 @@ def worker_rows() -> tuple[WorkerRow, ...]:
             last_seen=NOW - 90_000,
             infra_today=2,
         ),
-        replace(first, name="rpi-5", state="paused", platform="linux-aarch64", running=(), slots=1),
+        replace(
+            first, name="rpi-5", state="resting", platform="linux-aarch64", running=(), slots=1,
+            reason="outside its hours, until Mon 18:00 UTC",
+        ),
+        replace(first, name="rpi-4", state="paused", platform="linux-aarch64", running=(), slots=1),
         replace(
             first,
             name="new-one",
-            state="invited",
+            state="waiting",
             running=(),
             last_seen=None,
             runs_today=0,
             wanted=0,
         ),
+        replace(
+            first, name="attic", state="quarantined", running=(), infra_today=9,
+            reason="less than 2 GiB are free on its disk",
+        ),
+        replace(first, name="gone", state="retired", running=(), reason="its owner took it back"),
         replace(first, name="old-one", state="revoked", running=(), runs_today=0, wanted=0),
-    )
+    )  # fmt: skip
 
 
 def _projects() -> Projects:
@@ -439,7 +448,7 @@ _JOIN: Final = TextPage(
             kind="text",
             text="Everything runs in a sandbox, inside caps that you set. One command joins, one leaves.",
         ),
-        TextBlock(kind="code", text="pybots-worker join https://farm.example/ --invitation …"),
+        TextBlock(kind="code", text="pybots-worker join https://farm.example/ pybots1-…"),
         TextBlock(kind="heading", text="With a project"),
         TextBlock(kind="text", text="One small file. Try it on your own machine first:"),
         TextBlock(kind="code", text="./pybots try twisted"),
@@ -490,7 +499,7 @@ SAMPLES: Final[dict[str, Page]] = {
     "workers": Workers(frame=frame("Workers", view="workers"), rows=worker_rows()),
     "workers-none": Workers(frame=frame("Workers", view="workers")),
     "worker": Worker(frame=frame("debian-12-a"), row=worker_rows()[0], facts=ENVIRONMENT, runs=RUNS, queue=(replace(RUNS[2], id=89_711, state="queued", counts=None, seconds=None, worker=""),)),
-    "worker-new": Worker(frame=frame("new-one"), row=worker_rows()[4]),
+    "worker-new": Worker(frame=frame("new-one"), row=worker_rows()[5]),
     "mail-archive": MailArchive(
         frame=frame("Mail", view="mail"),
         rows=(MAIL, replace(MAIL, id=42, state="queued", sent=None), replace(MAIL, id=43, state="failed", sent=None, error="connection refused")),

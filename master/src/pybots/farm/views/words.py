@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pybots.farm import kit
 from pybots.farm.home import Farm
 from pybots.farm.views.common import Visit
 from pybots.farm.views.frame import bare_frame, frame
@@ -28,23 +29,43 @@ def join(farm: Farm, visit: Visit) -> TextPage:
         ),
         ("text", "See what the farm will see, on your own machine, without a farm:"),
         ("code", "./pybots try yourproject"),
-        ("heading", "Volunteer a machine"),
-        (
-            "text",
-            "Everything a worker runs stays in a sandbox, without your files, other processes or the network unless"
-            " a project declares it. You say how many builds, processors and how much disk for caches it may have.",
-        ),
-        ("code", "pybots-worker doctor"),
-        (
-            "text",
-            "This farm's workers are still on its own machine; joining from elsewhere is being built. Write to"
-            f" {farm.config.mail.list} to hear of it.",
-        ),
+        *_volunteer(farm),
     )
     return TextPage(
         frame=around,
         heading="Take part",
         blocks=tuple(TextBlock(kind=kind, text=text) for kind, text in blocks),  # type: ignore[arg-type]
+    )
+
+
+def _volunteer(farm: Farm) -> tuple[tuple[str, str], ...]:
+    """One command after an invitation. What the kit is called comes from the kit itself."""
+    url = farm.config.url
+    try:
+        wheel = kit.kit().name
+    except kit.KitError as error:
+        return (("heading", "Volunteer a machine"), ("text", f"Not at this farm yet: {error}."))
+    venv = "~/pybots-worker/venv"
+    return (
+        ("heading", "Volunteer a machine"),
+        (
+            "text",
+            "Everything a worker runs stays in a sandbox, without your files, other processes or the network unless"
+            " a project declares it. You decide which projects and kinds of work, when, and how many processors, how"
+            " much memory, disk and bandwidth; the worker keeps to it whatever the farm says.",
+        ),
+        (
+            "text",
+            f"Write to {farm.config.mail.admin} for an invitation. It comes with one command to paste, which looks like"
+            " this; it checks the machine, says what will run, and starts:",
+        ),
+        (
+            "code",
+            f"python3 -m venv {venv}\n{venv}/bin/pip install '{url}kit/{wheel}#sha256=…'\n"
+            f"{venv}/bin/pybots-worker join {url} pybots1-…",
+        ),
+        ("text", "To stop for a while, and to leave without a trace:"),
+        ("code", "pybots-worker pause --for 8h\npybots-worker resume\npybots-worker leave"),
     )
 
 

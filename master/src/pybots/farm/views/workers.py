@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, or_, select
 
@@ -24,6 +25,7 @@ from pybots.farm.views.runpage import caps_words
 from pybots.ledger import schema
 from pybots_status import links
 from pybots_status.pages import Fact, Link, Worker, WorkerRow, Workers
+from pybots_status.parts import WorkerState
 
 table = schema.workers
 
@@ -133,18 +135,47 @@ def _row(row: Any, load: _Load) -> WorkerRow:
         last_seen=row.last_seen,
         runs_today=today.runs if today else 0,
         infra_today=today.lost if today else 0,
+        reason=_reason(row),
     )
 
 
-def _state(
-    row: Any, busy: bool
-) -> Literal["online", "busy", "offline", "paused", "invited", "revoked"]:
-    if row.state in ("paused", "invited", "revoked"):
-        word: Literal["paused", "invited", "revoked"] = row.state
-        return word
-    if not row.connected:
-        return "offline"
-    return "busy" if busy else "online"
+def _state(row: Any, busy: bool) -> WorkerState:
+    if row.state != "approved":
+        stopped: WorkerState = row.state
+        return stopped
+    if busy:
+        return "busy"
+    if row.resting:
+        return "resting"
+    return "online" if row.connected else "offline"
+
+
+def _reason(row: Any) -> str:
+    """Why it has no work, in the words of whoever decided so."""
+    if row.state != "approved":
+        return str(row.reason)[:300]
+    if not row.resting or row.rest_until is None:
+        return str(row.resting)[:200]
+    until = time.strftime("%a %H:%M", time.gmtime(row.rest_until))
+    return f"{row.resting[:200]}, until {until} UTC"
+
+
+_NETWORKS: Final = {
+    "always": "where a project declares it",
+    "install": "for installing only",
+    "none": "never",
+}
+
+
+def _health(health: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """As it was when it last said so. What a worker said is data: anything odd is left out."""
+    try:
+        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(float(health["at"])))
+        free = float(health["disk_free_bytes"]) / (1 << 30)
+        skew = float(health["skew"])
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [("Free disk", f"{free:.0f} GiB ({at})"), ("Clock", f"{skew:+.0f} s against the farm's")]
 
 
 def _facts(row: Any) -> tuple[Fact, ...]:
@@ -153,6 +184,9 @@ def _facts(row: Any) -> tuple[Fact, ...]:
         ("Offers", ", ".join(map(str, row.facts or ()))),
         ("Trust group", row.trust),
         ("Projects", ", ".join(map(str, row.projects or ())) or "all"),
+        ("Kinds of work", ", ".join(map(str, row.kinds or ())) or "all"),
+        ("Network for jobs", _NETWORKS.get(row.network, row.network)),
+        *_health(row.health or {}),
         *((key.capitalize(), str(info[key])) for key in ("system", "compiler", "kit", "sandbox") if info.get(key)),
         ("Limits kept by", caps_words(str(info.get("rung") or ""), info.get("caps") or {})),
     ]  # fmt: skip

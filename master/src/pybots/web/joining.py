@@ -1,0 +1,188 @@
+"""For volunteers' machines: the kit at `/kit/`, an invitation exchanged at `/api/v1/join`, signs of life.
+
+A code has 128 bits: nobody guesses one. Who sends many wrong ones is asked to wait all the same, so that a mistake in a
+loop is heard of, and costs us nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from pybots.farm import authority, invitations, kit, signs
+from pybots.farm.invitations import NotInvited
+from pybots.farm.views.common import Missing
+from pybots.web import answers
+from pybots.web.app import App
+from pybots.web.bodies import Refused, Small, bearer, header
+from pybots_worker import welcome
+from pybots_worker.contract import ContractError
+from pybots_worker.welcome import Hello, Join, Joined, Known
+
+WHEEL: Final = "application/octet-stream"
+PEM: Final = "application/x-pem-file"
+WRONG_CODES: Final = 10
+"""So many wrong codes from one address, then it waits."""
+WINDOW_SECONDS: Final = 600.0
+HELLOS, HELLO_SECONDS = 6, 30.0
+"""A worker that says more than that is not ours: they come every ten minutes, and when its owner changes something."""
+
+Message = TypeVar("Message", Join, Hello)
+
+
+class Limiter:
+    """Counts events by key over a window; knows the newest `keep` keys only. `clock` as time.monotonic."""
+
+    def __init__(
+        self,
+        most: int,
+        window: float,
+        *,
+        keep: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most, self._window, self._keep, self._clock = most, window, keep, clock
+        self._seen: OrderedDict[str, list[float]] = OrderedDict()
+
+    def wait(self, key: str) -> float:
+        """Seconds until another event of this key is welcome; 0: now."""
+        times = self._recent(key)
+        return times[-self._most] + self._window - self._clock() if len(times) >= self._most else 0
+
+    def count(self, key: str) -> None:
+        """It has happened."""
+        self._seen[key] = [*self._recent(key), self._clock()][-self._most :]
+        self._seen.move_to_end(key)
+        while len(self._seen) > self._keep:
+            self._seen.popitem(last=False)
+
+    def _recent(self, key: str) -> list[float]:
+        since = self._clock() - self._window
+        return [at for at in self._seen.get(key, ()) if at > since]
+
+
+class Joining:
+    """Adds its routes to the application."""
+
+    def __init__(self, app: App) -> None:
+        self.app, self.farm = app, app.farm
+        self._wrong = Limiter(WRONG_CODES, WINDOW_SECONDS)
+        self._hellos = Limiter(HELLOS, HELLO_SECONDS)
+        self._add_kit()
+        self._add_exchange()
+
+    def _add_kit(self) -> None:
+        route = self.app.klein.route
+
+        @route("/kit/", methods=["GET"])
+        async def listing(request: Any) -> bytes:
+            made = await self._kit()
+            text = f"{made.sha256}  {made.name}\n"
+            return answers.send(request, answers.make(200, answers.PLAIN, text.encode()))
+
+        @route("/kit/<name>", methods=["GET"])
+        async def file(request: Any, name: str) -> bytes:
+            if f"/kit/{name}" == welcome.AUTHORITY:
+                pem = await self.app.threads.run(authority.certificate, self.farm.folder)
+                if not pem:
+                    raise Missing("this farm has no certificate authority of its own")
+                return answers.send(request, answers.make(200, PEM, pem))
+            made = await self._kit()
+            if name != made.name:
+                raise Missing("there is no such kit", f"/kit/{made.name} is the one there is")
+            answer = answers.make(200, WHEEL, made.data, cache=answers.REVALIDATE, tagged=True)
+            return answers.send(request, answer)
+
+    async def _kit(self) -> kit.Kit:
+        try:
+            return await self.app.threads.run(kit.kit)
+        except kit.KitError as error:
+            raise Missing(str(error)) from error
+
+    def _add_exchange(self) -> None:
+        route = self.app.klein.route
+
+        @route(welcome.JOIN, methods=["POST"])
+        async def join(request: Any) -> bytes:
+            where = _address(request)
+            _patience(self._wrong.wait(where), "too many wrong codes from here")
+            asked = _message(request, Join)
+            try:
+                row = await self.app.threads.run(self._ready(invitations.accept), self.farm, asked)
+            except NotInvited as error:
+                self._wrong.count(where)
+                raise Refused(403, str(error)) from error
+            return _send(request, 201, self._joined(row))
+
+        @route(welcome.HELLO, methods=["POST"])
+        async def hello(request: Any) -> bytes:
+            credential = bearer(request.requestHeaders)
+            where = _address(request)
+            _patience(self._wrong.wait(where), "too many wrong credentials from here")
+            said = _message(request, Hello)
+            if not said.leaving:
+                _patience(self._hellos.wait(credential), "you say too much")
+            try:
+                known = await self.app.threads.run(
+                    self._ready(signs.hello), self.farm, credential, said
+                )
+            except NotInvited as error:
+                self._wrong.count(where)
+                raise Refused(403, str(error)) from error
+            self._hellos.count(credential)
+            return _send(request, 200, known)
+
+    def _ready(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The work, refused while the ledger is being upgraded."""
+
+        def checked(*arguments: Any) -> Any:
+            self.app.pages.gate.check()
+            return work(*arguments)
+
+        return checked
+
+    def _joined(self, row: Any) -> Joined:
+        config = self.farm.config
+        words = "" if row.platform in config.platforms else (
+            f"this farm has no lanes for {row.platform} yet: the worker waits until it has"
+        )  # fmt: skip
+        if row.state == "waiting":
+            words = "the farm's admin looks at it before it gets work"
+        return Joined(
+            name=row.name,
+            state=row.state,
+            farm=config.name,
+            master=f":{config.buildbot.pb_port}",
+            tls=config.tls.on,
+            words=words,
+        )
+
+
+def _message(request: Any, kind: type[Message]) -> Message:
+    """The request's body. Raises Refused."""
+    body = request.body
+    data = body.file.getvalue() if isinstance(body, Small) else b""
+    try:
+        return welcome.decode(data, kind)
+    except ContractError as error:
+        raise Refused(400, str(error)) from error
+
+
+def _patience(seconds: float, why: str) -> None:
+    if seconds > 0:
+        raise Refused(429, f"{why}: try again in {seconds:.0f} s")
+
+
+def _address(request: Any) -> str:
+    """Who asks. A proxy of this machine says for whom it does."""
+    host = str(request.getClientAddress().host)
+    if host in ("127.0.0.1", "::1"):
+        said = header(request.requestHeaders, b"X-Forwarded-For").rpartition(",")[2].strip()
+        return said[:64] or host
+    return host
+
+
+def _send(request: Any, status: int, message: Joined | Known) -> bytes:
+    return answers.send(request, answers.make(status, answers.JSON, welcome.encode(message)))
