@@ -78,6 +78,23 @@ def test_a_first_event_proves_no_rate() -> None:
     assert flaky.risen(Past(now=50)) is None
 
 
+def test_what_the_projects_other_lanes_know_excuses_a_first_event() -> None:
+    """As far as chance goes: a test that seldom comes and goes there is not excused here, and never twice in a row."""
+    assert flaky.excused(Past(now=50, elsewhere=(20, 100)), 3)
+    assert not flaky.excused(Past(now=50, elsewhere=(1, 100)), 3)
+    twice = Past(now=50, events=(49,), again=frozenset({49}), elsewhere=(20, 100))
+    assert not flaky.excused(twice, 3)
+    calm = Past(now=200, events=(150,), elsewhere=(20, 100))
+    assert not flaky.excused(calm, 3), "its own past speaks"
+
+
+def test_a_young_lane_accuses_soon_as_well() -> None:
+    """What is in question does not count as a proof that it is chance."""
+    assert flaky.excused(Past(now=6, events=(2,)), 3)
+    again = Past(now=9, events=(2, 6, 7, 8), again=frozenset({6, 7, 8}))
+    assert not flaky.excused(again, 3)
+
+
 def test_a_rate_is_forgotten_when_the_test_stays_quiet() -> None:
     often = Past(now=51, events=tuple(range(1, 51, 2)))
     assert flaky.learned(often)

@@ -204,6 +204,11 @@ TABLE = {
             message="uv: exit 2", detail="error: Failed to fetch: http://x/\n  cause: error sending request for url (http://x/)")))],
         "infra", None,
     ),
+    "the disk is full for the installer": (
+        [report(AB), report(install=phase("install", ok=False, failure=Failure(
+            message="uv: exit 2", detail="error: failed to write to file `x/RECORD`: No space left on device (os error 28)")))],
+        "infra", None,
+    ),
     # unknown
     "its source has gone": ([report(AB), report(source=phase("source", ok=False))], "unknown", None),
 }  # fmt: skip

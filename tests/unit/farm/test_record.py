@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lane_world import World, make_failure, make_phase, make_report, make_test, make_world
+from lane_world import (
+    World,
+    make_failure,
+    make_phase,
+    make_project,
+    make_report,
+    make_test,
+    make_world,
+)
 
 from pybots.farm import record
 from pybots.farm.record import RecordError
 from pybots.ledger import schema
+from pybots_worker.contract import Network
 
 
 @pytest.fixture
@@ -286,6 +296,55 @@ def test_the_farms_fault_is_made_again_and_told_to_the_admin_once(world: World) 
     (letter,) = world.rows(schema.outbox)
     assert (letter.audience, letter.recipients) == ("admin", ["root@localhost"])
     assert world.counts()["spans"] == 0
+
+
+def test_a_test_that_comes_and_goes_in_one_lane_may_do_so_in_the_next(world: World) -> None:
+    """The first time that all its retries fail is no news, in a project where it is known to be flaky."""
+    other = world.lane(flavour="debug")
+    for position in range(1, 13):
+        again = make_test(
+            "tests/test_it.py::test_b", "failed", "OSError: busy", retried=("passed",)
+        )
+        world.go(position, [GOOD[0], GOOD[1] if position % 4 else again], lane=other)
+    ill = make_test("tests/test_it.py::test_b", "failed", "OSError: busy", retried=("failed",) * 2)
+    world.go(1, GOOD)
+    assert world.go(2, [GOOD[0], ill]).verdict == "flaky"
+    later = [world.go(position, [GOOD[0], ill]).verdict for position in range(3, 6)]
+    assert "new_failure" in later, "run after run is no chance"
+    assert world.rows(schema.breakages)[0].bad_position == 2
+
+
+FULL = "OSError: [Errno 28] No space left on device: '/tmp/out.dat'"
+NO_NAMES = "socket.gaierror: [Errno -3] Temporary failure in name resolution"
+
+
+@pytest.mark.parametrize(("said", "network"), [(FULL, "install"), (NO_NAMES, "always")])
+def test_tests_on_a_broken_machine_are_made_again_elsewhere(
+    world: World, said: str, network: Network
+) -> None:
+    """A control might be green by then, and a project would be told of it."""
+    world.farm = replace(world.farm, projects={"anchor": make_project("anchor", network=network)})
+    world.go(1, GOOD)
+    run = world.run(2, lane=world.lane())
+    ill = make_report([make_test("tests/test_it.py::test_a", "failed", said), GOOD[1]])
+    assert world.record(run, ill).again
+    world.attempt(run)
+    assert world.record(run, make_report(GOOD)).verdict == "passed"
+    assert world.counts()["breakages"] == 0
+
+
+def test_a_test_that_must_not_use_the_network_fails_by_itself(world: World) -> None:
+    world.go(1, GOOD)
+    assert (
+        world.go(2, [make_test("tests/test_it.py::test_a", "failed", NO_NAMES), GOOD[1]]).verdict
+        == "new_failure"
+    )
+
+
+def test_a_project_that_always_finds_its_disk_full_has_a_history(world: World) -> None:
+    ill = [make_test("tests/test_it.py::test_a", "failed", FULL), GOOD[1]]
+    assert [world.go(n, ill).verdict for n in (1, 2)] == ["still_failing", "still_failing"]
+    assert world.go(3, GOOD).verdict == "fixed"
 
 
 def test_a_vanished_source_is_unknown_and_no_ones_breakage(world: World) -> None:

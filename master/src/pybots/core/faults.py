@@ -13,6 +13,13 @@ _NETWORK = re.compile(
     r"^\s*(?:error: |warning: |cause: |× |[├╰]─▶ |Caused by: ).*(?:error sending request|dns error|name resolution"
     r"|[Cc]onnection (?:refused|reset|closed|timed out)|operation timed out|tcp connect error|server error \(5\d\d)"
 )
+_FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|\b[Ee]rrno (?:28|122)\b|\bos error (?:28|122)\b"
+)
+_UNREACHABLE = re.compile(
+    r"Temporary failure in name resolution|Name or service not known|\bErrno -[23]\]"
+    r"|Network is unreachable|No route to host|\bErrno (?:101|113)\]"
+)
 _ENDED_WORDS: Final = {
     "signal": "Crash", "wall_timeout": "Timeout", "cpu_timeout": "Timeout", "memory": "OutOfMemory",
     "processes": "TooManyProcesses", "disk": "TooMuchDisk", "log": "TooMuchOutput",
@@ -25,8 +32,8 @@ def farm_fault(report: Report) -> str:
     for result in report.phases:
         if result.ended in FARM_FAULTS or (result.phase == "interpreter" and not result.ok):
             return f"{result.phase}: {result.ended.replace('_', ' ')}{_said(result)}"
-        if result.phase == "install" and not result.ok and (trouble := _network(result)):
-            return f"install: the network failed: {trouble}"
+        if result.phase == "install" and not result.ok and (trouble := _trouble(result)):
+            return f"install: {trouble}"
         if not result.ok:
             return ""
     missing = [name for name in ("install", "test") if name not in phases]
@@ -41,10 +48,24 @@ def no_source(report: Report) -> str:
     return ""
 
 
-def _network(result: PhaseResult) -> str:
-    """The installer's own complaint about the network, if that is why it failed."""
+def _trouble(result: PhaseResult) -> str:
+    """The installer's own complaint about network or disk, if that is why it failed.
+
+    A job that fills more than its share is stopped before its machine's disk is full (`ended` is "disk" then)."""
     lines = (result.failure.detail if result.failure else "").splitlines()[-40:]
-    return next((one_line(line) for line in lines if _NETWORK.search(line)), "")
+    for what, pattern in (("the network failed", _NETWORK), ("the disk is full", _FULL)):
+        if said := next((one_line(line) for line in lines if pattern.search(line)), ""):
+            return f"{what}: {said}"
+    return ""
+
+
+def of_machine(failure: Failure, *, network: bool) -> str:
+    """Why a test's failure speaks of the machine and not of the code: its disk is full or, where tests may use the
+    network at all (`network`), that is gone. Else ''."""
+    said = f"{failure.type}: {failure.message}".split("\n", 1)[0][:1000]
+    if _FULL.search(said):
+        return "the disk is full"
+    return "the network failed" if network and _UNREACHABLE.search(said) else ""
 
 
 def _said(result: PhaseResult) -> str:

@@ -1,7 +1,8 @@
 """What chance explains: the learned rates of flaky tests, what they excuse, and when one has risen. Pure.
 
 A test's past in a lane is the runs (by their number in the lane) in which it failed and a retry showed that to be chance.
-From these events comes a Beta posterior of its rate; nothing is assumed of a test without events.
+From these events comes a Beta posterior of its rate. Of a test without events in its lane the project's other lanes tell
+whether it may be excused; without events there nothing is assumed of it.
 
 - Excused: a learned flaky test that fails in all its retries as well. How likely is that, given that it failed at all?
   With rate r and n retries r^n, and for every run before in which it did just that, r^(n+1) more. Below EXCUSED it is no
@@ -38,11 +39,13 @@ _PRIOR: Final = 0.5
 class Past:
     """A test's events: numbers of the lane's runs, ascending. `now` is the number of the run being decided.
 
-    `again`: those of them in which all retries had failed, too."""
+    `again`: those of them in which all retries had failed, too. `elsewhere`: (events, runs) in the project's other
+    lanes, as far as they are looked back."""
 
     now: int
     events: tuple[int, ...] = ()
     again: frozenset[int] = frozenset()
+    elsewhere: tuple[int, int] = (0, 0)
 
     @property
     def runs(self) -> int:
@@ -113,10 +116,20 @@ def rate(events: int, runs: int, quiet: int) -> Rate | None:
 
 def excused(past: Past, retries: int) -> bool:
     """Whether chance explains that the test failed in this run and in all its retries."""
-    known = learned(past)
+    known = _before(past)
     if known is None:
         return False
     return known.all_fail(retries + past.streak * (retries + 1)) >= EXCUSED
+
+
+def _before(past: Past) -> Rate | None:
+    """The rate before the streak that is in question, which must not explain itself; else what the other lanes know."""
+    events = past.known[: len(past.known) - past.streak]
+    if events:
+        end = past.now - 1 - past.streak
+        return rate(len(events), max(past.runs - past.streak, len(events)), end - events[-1])
+    elsewhere, runs = past.elsewhere
+    return rate(elsewhere, runs, 0)
 
 
 def risen(past: Past) -> Rise | None:

@@ -122,6 +122,11 @@ class Observed:
     farm_fault: str = ""
     no_source: str = ""
 
+    @classmethod
+    def of_farm(cls, fault: str) -> Observed:
+        """What a report says that is the farm's own fault: nothing."""
+        return cls(states={}, bad={}, flaky={}, counts=Counts(), complete=False, farm_fault=fault)
+
     @property
     def ran(self) -> int:
         """How many tests were really run."""

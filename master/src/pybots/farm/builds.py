@@ -88,8 +88,10 @@ def _failure(result: PhaseResult) -> Bad:
 
 def record(
     farm: Farm, connection: Connection, run: Row[Any], prepared: Prepared, now: float
-) -> Decision:
-    """Publish or fail the interpreter, and write what follows (the run's own verdict is the caller's)."""
+) -> tuple[Decision, list[int]]:
+    """Publish or fail the interpreter, and write what follows (the run's own verdict and letters are the caller's).
+
+    Returns the decision, and the breakages that something happened to."""
     row = connection.execute(
         select(interpreters).where(interpreters.c.id == run.interpreter_id)
     ).one()
@@ -114,16 +116,16 @@ def record(
         connection, now, "run", run=run.id, interpreter=row.id,
         state="failed" if prepared.failed else "published",
     )  # fmt: skip
+    touched: list[int] = []
     if prepared.failed:
         release_waiting(connection, row.id, decision.summary.partition(": ")[2], now)
     if run.purpose != "routine":
-        return decision
+        return decision, touched
     if prepared.failed:
-        _failed(farm, connection, run, near, where, column, decision, now)
+        touched = _failed(farm, connection, run, near, where, column, decision, now)
     elif not near.published_newer and proven:
-        fixed = breakages.close_column(connection, where, column)
-        letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
-    return decision
+        touched = [row.id for row in breakages.close_column(connection, where, column)]
+    return decision, touched
 
 
 def _settle(connection: Connection, row: Row[Any], prepared: Prepared, now: float) -> None:
@@ -153,9 +155,9 @@ def _failed(
     column: str,
     decision: Decision,
     now: float,
-) -> None:
-    """Letters and breakage of a build that failed. News only if nothing newer of its kind was published since."""
-    touched = []
+) -> list[int]:
+    """The breakage of a build that failed, if any: news only if nothing newer of its kind was published since."""
+    touched: list[int] = []
     if decision.new and not near.published_newer:
         failing = breakages.Failing(
             signature=decision.new[0].signature,
@@ -166,13 +168,12 @@ def _failed(
         one = breakages.record(connection, where, failing, thread="")
         if one.asks:  # no control: that the older one was built is the proof
             breakages.settle(connection, one.breakage, Judgement(control="none", state="open"), now)
-        touched.append(one)
+        touched.append(one.breakage)
     bad = decision.new or decision.still
     if near.older is None and not near.published_ever:
         alarms.first_build(farm, connection, run.id, bad, now)
-    letters.news(
-        farm, connection, now, breakages=[one.breakage for one in touched], run=run, bad=bad
-    )
+    letters.keep_evidence(connection, touched, bad)
+    return touched
 
 
 def plain_due(connection: Connection, row: Row[Any], now: float) -> bool:
@@ -199,10 +200,11 @@ def _last_plain(connection: Connection, row: Row[Any]) -> Record | None:
     ).first()
 
 
-def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) -> None:
+def seen_working(connection: Connection, run: Row[Any], now: float) -> list[int]:
     """A project ran on the interpreter of a commit: so it builds, also when it was built long ago for another commit.
 
-    A revert brings back content that has its interpreter already; nothing is built then, and this closes the breakage."""
+    A revert brings back content that has its interpreter already; nothing is built then, and this closes the breakage.
+    Returns the breakages that are fixed now."""
     row = connection.execute(
         select(interpreters).where(interpreters.c.id == run.interpreter_id)
     ).one()
@@ -215,7 +217,7 @@ def seen_working(farm: Farm, connection: Connection, run: Row[Any], now: float) 
         at=now,
     )
     fixed = breakages.close_column(connection, where, f"{row.flavour}.{row.platform}")
-    letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
+    return [row.id for row in fixed]
 
 
 def _neighbours(connection: Connection, row: Row[Any], position: int, *, plain: bool) -> Neighbours:

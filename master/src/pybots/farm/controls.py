@@ -127,8 +127,10 @@ def _insert(
 
 def answer(
     farm: Farm, connection: Connection, run: Row[Any], observed: Observed, now: float
-) -> Decision:
-    """Judge the suspected breakages by their control's report. Returns the control run's own verdict."""
+) -> tuple[Decision, list[int]]:
+    """Judge the suspected breakages by their control's report.
+
+    Returns the control run's own verdict, and the breakages that were judged."""
     judged = {
         row.id: control.judge(_concern(connection, row), observed)
         for row in breakages.waiting(connection, run.id)
@@ -139,18 +141,19 @@ def answer(
         if one.control == "red" and _ask_elsewhere(farm, connection, number, now)
     ]
     done = {number: one for number, one in judged.items() if number not in elsewhere}
-    _settle(farm, connection, run.subject, done, now)
+    _settle(connection, run.subject, done, now)
     bad = tuple(observed.bad.values())
     said = sorted({one.reason for one in judged.values()}) or ["nobody waits for it any more"]
     summary = f"control: {'; '.join(said)}"
     if not bad:
-        return Decision(verdict="passed", summary=summary)
-    return Decision(
+        return Decision(verdict="passed", summary=summary), list(done)
+    decision = Decision(
         verdict="still_failing",
         kind=bad[0].kind,
         still=bad,
         summary=f"{summary}: {words.red_words(bad)}"[: words.MAX_SUMMARY],
     )
+    return decision, list(done)
 
 
 def _ask_elsewhere(farm: Farm, connection: Connection, number: int, now: float) -> bool:
@@ -213,7 +216,8 @@ def lost(farm: Farm, connection: Connection, run: Row[Any], reason: str, now: fl
     if run.purpose == "control":
         nothing = control.unanswered(f"the control run was lost: {reason}")
         judged = {row.id: nothing for row in breakages.waiting(connection, run.id)}
-        _settle(farm, connection, run.subject, judged, now)
+        _settle(connection, run.subject, judged, now)
+        letters.news(farm, connection, now, breakages=judged)
 
 
 def forget(connection: Connection, lane: int) -> None:
@@ -267,13 +271,9 @@ def _late(connection: Connection, now: float) -> list[Row[Any]]:
 
 
 def _settle(
-    farm: Farm,
-    connection: Connection,
-    subject: int,
-    judged: Mapping[int, Judgement],
-    now: float,
+    connection: Connection, subject: int, judged: Mapping[int, Judgement], now: float
 ) -> None:
-    """Write the judgements, and what follows for the run that was controlled, its lane and the letters."""
+    """Write the judgements, and what follows for the run that was controlled and its lane."""
     for number, judgement in judged.items():
         breakages.settle(connection, number, judgement, now)
         announce(connection, now, "breakage", breakage=number, state=judgement.state)
@@ -287,7 +287,6 @@ def _settle(
     }
     for row in connection.execute(select(runs).where(runs.c.id.in_(red))).all():
         _block(connection, row, now)
-    letters.news(farm, connection, now, breakages=list(judged))
 
 
 def _block(connection: Connection, subject: Row[Any], now: float) -> None:

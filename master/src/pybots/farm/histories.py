@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
@@ -64,7 +65,12 @@ def _pasts(connection: Connection, lane: Row[Any], observed: Observed) -> dict[s
     """Of the tests that may be flaky in this run. More failures than MAX_ASKED are no chance."""
     asked = [bad.id for bad in observed.bad.values() if bad.kind == "test"]
     asked = asked if len(asked) <= MAX_ASKED else []
-    return spans.pasts(connection, lane.id, [*asked, *observed.flaky], lane.counted + 1)
+    pasts = spans.pasts(connection, lane.id, [*asked, *observed.flaky], lane.counted + 1)
+    unknown = [name for name in asked if not pasts[name].known]
+    elsewhere = spans.flaky_elsewhere(connection, lane.id, unknown) if unknown else {}
+    return pasts | {
+        name: replace(pasts[name], elsewhere=counts) for name, counts in elsewhere.items()
+    }
 
 
 def _red_dependencies(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select, update
 
 from pybots.core import words
 from pybots.core.control import Judgement
+from pybots.core.faults import of_machine
 from pybots.core.flaky import calm
 from pybots.core.normal import one_line
 from pybots.core.outcomes import Bad, Observed, observe
@@ -27,6 +28,7 @@ from pybots_worker.contract import Report
 
 runs, lanes = schema.runs, schema.lanes
 
+_NEW: Final[spans.State] = ("", None)
 RISEN = Judgement(control="none", state="open", axis="flaky")
 MAX_BREAKAGES = 20
 """A run with more new signatures than this has the rest counted with its largest breakage."""
@@ -50,7 +52,7 @@ def prepare(farm: Farm, run: int, report: Report) -> Prepared:
     """Signatures and digest of the report. Reads the ledger, writes nothing."""
     with farm.ledger.read() as connection:
         row = connection.execute(
-            select(lanes.c.project, runs.c.revision, runs.c.purpose)
+            select(lanes.c.project, runs.c.revision, runs.c.purpose, runs.c.lane_id)
             .join(runs, runs.c.lane_id == lanes.c.id)
             .where(runs.c.id == run)
         ).one()
@@ -61,14 +63,40 @@ def prepare(farm: Farm, run: int, report: Report) -> Prepared:
         runner=known.test.runner if known else "",
         names=[str((row.revision or {}).get("name", ""))],
     )
+    network = known is not None and known.network == "always"
+    observed = _of_machine(farm, row.lane_id, observed, network=network)
     judged = probes.judged(farm, run, observed) if row.purpose == "probe" else None
     return Prepared(observed=observed, digest=observed.digest(), judged=judged)
 
 
+def _of_machine(farm: Farm, lane: int, observed: Observed, *, network: bool) -> Observed:
+    """As observed, or the farm's fault: tests fail because their machine's disk is full, and never failed like that.
+
+    Then nothing of it counts, and the run is made again elsewhere."""
+    said = {
+        name: trouble
+        for name, bad in observed.bad.items()
+        if bad.kind == "test" and (trouble := of_machine(bad.failure, network=network))
+    }
+    if not said:
+        return observed
+    with farm.ledger.read() as connection:
+        known = spans.open_states(connection, lane)
+    # Tests that always fail so are the project's own affair, and so is what a lane begins with.
+    fresh = [
+        name for name in said if known and known.get(name, _NEW)[1] != observed.bad[name].signature
+    ]
+    if not fresh:
+        return observed
+    return Observed.of_farm(f"test: {said[fresh[0]]}: {words.error_line(observed.bad[fresh[0]])}")
+
+
 def record(
     farm: Farm, connection: Connection, run: Row[Any], prepared: Prepared, now: float
-) -> Decision:
-    """Decide and write everything but the run's own verdict (the caller does)."""
+) -> tuple[Decision, list[int]]:
+    """Decide and write everything but the run's own verdict and the letters (the caller does).
+
+    Returns the decision, and the breakages that something happened to."""
     lane = connection.execute(select(lanes).where(lanes.c.id == run.lane_id)).one()
     observed = prepared.observed
     connection.execute(
@@ -77,9 +105,10 @@ def record(
     if run.purpose == "control":
         return controls.answer(farm, connection, run, observed, now)
     if prepared.judged is not None:
-        return probes.answer(connection, run, prepared.judged, now)
+        return probes.answer(connection, run, prepared.judged, now), []
     if observed.no_source:
-        return Decision(verdict="unknown", summary=observed.no_source)
+        return Decision(verdict="unknown", summary=observed.no_source), []
+    touched: list[int] = []
     routine = run.purpose == "routine"
     newest = _is_newest(run, lane)
     # A flaky event must be looked at even if the head saw it too, and what is blocked may have become its own fault.
@@ -90,7 +119,7 @@ def record(
         history = histories.history(farm, connection, lane, run, observed, newest=newest)
         decision = decide(history, observed, project=lane.project, revision=run.revision_label)
         if routine and newest:
-            _write(farm, connection, lane, run, history, decision, now)
+            touched += _write(farm, connection, lane, run, history, decision, now)
         elif routine:
             _narrow(connection, lane, run, observed, now)
     if routine:
@@ -102,9 +131,9 @@ def record(
         if newest:
             # What was excused must be decided anew next time: chance does not explain it for ever.
             _move_head(connection, lane, run, decision, "" if chance else prepared.digest)
-            _calm(farm, connection, lane, run, decision, now)
-            builds.seen_working(farm, connection, run, now)
-    return decision
+            touched += _calm(connection, lane, run, now)
+            touched += builds.seen_working(connection, run, now)
+    return decision, touched
 
 
 def _is_newest(run: Row[Any], lane: Row[Any]) -> bool:
@@ -154,8 +183,8 @@ def _write(
     history: LaneHistory,
     decision: Decision,
     now: float,
-) -> None:
-    """Spans, breakages and letters of the lane's new head."""
+) -> list[int]:
+    """Spans and breakages of the lane's new head. Returns the breakages that something happened to."""
     place = spans.Place(lane=lane.id, run=run.id, position=run.position)
     good = controls.last_good(connection, lane, decision.new) if decision.new else None
     spans.write(connection, place, decision.changes)
@@ -173,10 +202,10 @@ def _write(
     touched += [_rose(connection, where, bad) for bad in decision.risen]
     fixed = _close(connection, where, history, decision)
     controls.forget(connection, lane.id)
-    news = [*(one.breakage for one in touched), *(row.id for row in fixed)]
-    letters.news(
-        farm, connection, now, breakages=news, run=run, bad=(*decision.new, *decision.risen)
+    letters.keep_evidence(
+        connection, [one.breakage for one in touched], (*decision.new, *decision.risen)
     )
+    return [*(one.breakage for one in touched), *(row.id for row in fixed)]
 
 
 def _began(
@@ -215,29 +244,21 @@ def _risen_title(bad: Bad) -> str:
     return one_line(f"flaky: {bad.id} {bad.failure.message}", 200)
 
 
-def _calm(
-    farm: Farm,
-    connection: Connection,
-    lane: Row[Any],
-    run: Row[Any],
-    decision: Decision,
-    now: float,
-) -> None:
-    """Close the breakages of risen rates whose tests have been quiet since."""
+def _calm(connection: Connection, lane: Row[Any], run: Row[Any], now: float) -> list[int]:
+    """Close the breakages of risen rates whose tests have been quiet since. Returns those that are over."""
     rose = breakages.rose(connection, lane.id)
     if not rose:
-        return
+        return []
     known = spans.pasts(connection, lane.id, list(rose), lane.counted + 2)
     where = breakages.Where(
         lane=lane.id, run=run.id, branch=run.branch, position=run.position, good=None, at=now
     )
-    fixed = [
-        row
+    return [
+        row.id
         for name, number in rose.items()
         if calm(known[name])
         for row in breakages.close_part(connection, number, where)
     ]
-    letters.news(farm, connection, now, breakages=[row.id for row in fixed], run=run)
 
 
 def _close(

@@ -29,19 +29,15 @@ def news(
     *,
     breakages: Iterable[int] = (),
     run: Row[Any] | None = None,
-    bad: Sequence[Bad] = (),
 ) -> None:
     """Something happened to these breakages, or a run has ended that a thread may have waited for.
 
-    `bad`: what the run found, for the breakages' evidence. Writes the letters that need no waiting."""
-    touched = list(breakages)
-    if bad:
-        _keep_evidence(connection, touched, bad)
-    if touched or threads.waiting(connection):
+    Asked once in a transaction, at its end. Writes the letters that need no waiting."""
+    if list(breakages) or (run is not None and threads.released(connection, run)):
         threads.consider(farm, connection, now)
 
 
-def _keep_evidence(connection: Connection, touched: Sequence[int], bad: Sequence[Bad]) -> None:
+def keep_evidence(connection: Connection, touched: Sequence[int], bad: Sequence[Bad]) -> None:
     """The first failure of each signature speaks for its breakage, as long as nothing does yet."""
     said = {one.signature: one.failure.detail or one.failure.message for one in reversed(bad)}
     rows = connection.execute(

@@ -139,11 +139,11 @@ def _record(
     _end_run(connection, run, report, sha256, now)
     _meet_worker(connection, attempt.worker, report, now)
     if isinstance(prepared, laneruns.Prepared):
-        decision = laneruns.record(farm, connection, run, prepared, now)
+        decision, touched = laneruns.record(farm, connection, run, prepared, now)
     else:
-        decision = builds.record(farm, connection, run, prepared, now)
+        decision, touched = builds.record(farm, connection, run, prepared, now)
     _decide_run(connection, run, decision)
-    letters.news(farm, connection, now, run=run)
+    letters.news(farm, connection, now, breakages=touched, run=run)
     announce(
         connection, now, "verdict", run=run.id, lane=run.lane_id, commit=run.commit_id,
         state="done", verdict=decision.verdict, summary=decision.summary[:300],

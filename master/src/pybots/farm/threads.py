@@ -58,8 +58,23 @@ def consider(farm: Farm, connection: Connection, now: float) -> float | None:
     return again
 
 
+def released(connection: Connection, run: Any) -> bool:
+    """Whether the end of this run may be what a thread has waited for: it was its commit's last one under way.
+
+    What else threads wait for are breakages, which touch them, and the clock."""
+    if not waiting(connection):
+        return False
+    left = select(runs.c.id).where(
+        runs.c.state.in_(UNDER_WAY),
+        runs.c.purpose == "routine",
+        runs.c.branch == run.branch,
+        runs.c.position == run.position,
+    )
+    return connection.execute(left.limit(1)).first() is None
+
+
 def waiting(connection: Connection) -> bool:
-    """Whether a thread waits for something that the end of any run may bring."""
+    """Whether a thread waits for lanes, controls or the clock."""
     found = select(threads.c.id).where(threads.c.since.is_not(None))
     return connection.execute(found.limit(1)).first() is not None
 

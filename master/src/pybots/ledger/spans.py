@@ -274,6 +274,33 @@ def pasts(
     }
 
 
+def flaky_elsewhere(
+    connection: Connection, lane: int, names: Collection[str]
+) -> dict[str, tuple[int, int]]:
+    """Of these tests: their flaky events in the project's other lanes, and how many runs that is; without any, nothing."""
+    mine = select(lanes.c.project).where(lanes.c.id == lane).scalar_subquery()
+    others = connection.execute(
+        select(lanes.c.id, lanes.c.counted).where(lanes.c.project == mine, lanes.c.id != lane)
+    ).all()
+    runs = sum(min(row.counted, flaky.WINDOW) for row in others)
+    found: dict[str, tuple[int, int]] = {}
+    for chunk in chunks(list(names)):
+        rows = connection.execute(
+            select(tests.c.name, func.count())
+            .select_from(flakes)
+            .join(tests, tests.c.id == flakes.c.test_id)
+            .join(lanes, lanes.c.id == flakes.c.lane_id)
+            .where(
+                flakes.c.lane_id.in_([row.id for row in others]),
+                tests.c.name.in_(chunk),
+                flakes.c.nth > lanes.c.counted - flaky.WINDOW,
+            )
+            .group_by(tests.c.name)
+        )
+        found |= {name: (count, max(runs, count)) for name, count in rows}
+    return found
+
+
 def test_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """The ids of tests by name; unknown ones are added."""
     found = _known(connection, names)
