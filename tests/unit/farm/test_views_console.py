@@ -102,6 +102,14 @@ def test_the_last_known_state_prefers_a_verdict_to_what_is_on_its_way() -> None:
     assert now_state(None, None, "active") == "none"
 
 
+def test_a_lane_that_nobody_runs_any_more_is_not_green() -> None:
+    assert now_state("passed", None, "no_worker") == "no_worker"
+    assert now_state("fixed", "queued", "refused") == "refused"
+    assert now_state("new_failure", None, "no_worker") == "new_failure", (
+        "what was red stays to be seen"
+    )
+
+
 def test_a_title_names_few_projects_and_counts_the_rest() -> None:
     found = [(f"p{n}", seen(n, 1, "still_failing")) for n in range(7)]
     assert title(DEBUG, found) == "debug on linux-x86_64: still failing p0, p1, p2, p3 and 3 more"

@@ -107,6 +107,11 @@ def test_the_banner_counts_lanes_and_never_takes_unknown_for_green(farm: Farm, b
     banner = front.console(farm, VISIT, Asked()).frame.banner
     assert banner.text == "main builds; 2 of 3 lanes pass; 1 unknown"
     assert banner.state == "passed"
+    book.run(book.lane("idna", state="no_worker", reason="its worker has left"), 3)
+    banner = front.console(farm, VISIT, Asked()).frame.banner
+    assert banner.text == "main builds; 2 of 4 lanes pass; 2 unknown", (
+        "green once, run by nobody now"
+    )
 
 
 def test_a_full_store_is_said_on_every_page(farm: Farm) -> None:

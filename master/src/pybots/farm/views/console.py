@@ -237,9 +237,11 @@ def _named(state: State, names: Sequence[str]) -> str:
 
 
 def now_state(verdict: str | None, pending: str | None, lane_state: str) -> str:
-    """The last known state of a lane: its newest conclusive verdict by commit order, never by finish time."""
+    """The last known state of a lane: its newest conclusive verdict by commit order, never by finish time.
+
+    A lane that nobody can run any more is not green for ever because it was green last."""
+    if lane_state in ("no_worker", "refused") and (not verdict or verdict in GREEN):
+        return lane_state
     if verdict:
         return verdict
-    if lane_state in ("no_worker", "refused"):
-        return lane_state
     return pending or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -150,14 +151,16 @@ def alive(seen: float | None, now: float) -> bool:
 
 
 def tally(connection: Connection, branch: str) -> Tally:
-    """The branch's lanes counted; what has no conclusive verdict is unknown, never green."""
+    """The branch's lanes counted; what has no conclusive verdict, or is green but run by nobody now, is unknown."""
     lanes = schema.lanes
     rows = connection.execute(
-        select(lanes.c.verdict, func.count())
+        select(lanes.c.verdict, lanes.c.state, func.count())
         .where(lanes.c.branch == branch, lanes.c.state != "retired")
-        .group_by(lanes.c.verdict)
+        .group_by(lanes.c.verdict, lanes.c.state)
     )
-    found: Mapping[str | None, int] = dict(rows.all())
+    found: Counter[str | None] = Counter()
+    for verdict, state, number in rows:
+        found[verdict if state == "active" or verdict not in GREEN else None] += number
     passing = sum(number for verdict, number in found.items() if verdict in GREEN)
     new, failing = found.get("new_failure", 0), found.get("still_failing", 0)
     return Tally(
