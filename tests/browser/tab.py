@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-JITTER = 1.2
-"""The page's script waits up to a tenth longer than it was told."""
-
 
 @dataclass
 class Tab:
@@ -17,31 +14,43 @@ class Tab:
     page: Any
     base: str
     complaints: list[str] = field(default_factory=list)
-    clock: bool = False
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(15_000)
         self.page.on("console", lambda said: self.complaints.append(f"console: {said.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
-        self.page.on("requestfailed", lambda asked: self.complaints.append(f"failed: {asked.url}"))
+        self.page.on("requestfailed", self._failed)
         self.page.on("request", self._asked)
+
+    def _failed(self, request: Any) -> None:
+        """A page that is left ends its event stream; every other end is a complaint."""
+        left = request.failure == "net::ERR_ABORTED"
+        if not (left and request.url.startswith(self.base + "/events?")):
+            self.complaints.append(f"failed: {request.url} {request.failure}")
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self.base + "/", "data:")):
             self.complaints.append(f"asked somebody else: {request.url}")
 
-    def stop_time(self) -> None:
-        """From now on the page's timers run only when `later` says so."""
-        self.page.clock.install()
-        self.clock = True
+    def watch(self, sha: str) -> None:
+        """From now on every look that a commit's first box takes is remembered, however short."""
+        self.page.evaluate(
+            """row => {
+                window.looks = [];
+                const look = () => {
+                    const box = document.querySelector(`#${row} td.c .box`);
+                    const now = box ? box.className.replace("box ", "") : "";
+                    if (now && now !== looks.at(-1)) looks.push(now);
+                };
+                new MutationObserver(look).observe(document, {childList: true, subtree: true});
+                look();
+            }""",
+            f"r-{sha[:12]}",
+        )
 
-    def later(self) -> None:
-        """As if the reader had waited until the page fetched itself again; waits for that answer."""
-        every = int(self.page.locator("html").get_attribute("data-refresh") or 0)
-        assert every and self.clock
-        address = self.page.url.partition("#")[0]
-        with self.page.expect_response(lambda answer: answer.url == address):
-            self.page.clock.fast_forward(int(every * 1000 * JITTER))
+    def looks(self) -> list[str]:
+        """What `watch` has seen, without repetitions."""
+        return list(self.page.evaluate("window.looks"))
 
     def open(self, path: str) -> Any:
         """Go to a page of the farm; returns the answer."""

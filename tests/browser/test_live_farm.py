@@ -12,6 +12,8 @@ from tests.browser.tab import Tab
 
 from pybots.ledger import schema
 
+PATIENCE = 90_000
+"""Milliseconds for what the farm must do first."""
 PER_KIND = 3
 """So many pages of each kind (`/run/…`, `/commit/…`) are looked at."""
 KINDS = {
@@ -53,43 +55,41 @@ def test_the_console_shows_commits_columns_and_projects(yard: Yard, open_tab: Op
 
 
 def test_a_cell_turns_red_while_the_page_is_open(yard: Yard, open_tab: Opener) -> None:
-    """Nobody reloads: the page fetches itself again. Meanwhile the run's own page shows its log growing."""
+    """Nobody reloads and nothing is fetched again: the page hears of it. Meanwhile the run's own page shows its log
+    growing."""
     tab, beside = open_tab(yard.url), open_tab(yard.url)
-    for one in (tab, beside):
-        one.stop_time()
     tab.open("/")
     tab.page.evaluate("window.sameDocument = true")
+    fetched: list[str] = []
+    tab.page.on("request", lambda asked: fetched.append(asked.url))
+    before = tab.page.locator("tbody.commit").count()
     sha = yard.break_slowly()
-    seen = [tab.cell(sha)]
-    log: list[str] = []
-
-    def red() -> bool:
-        tab.later()
-        seen.append(tab.cell(sha))
-        if not log and tab.page.locator(".progress", has_text="anchor").count():
-            log.append(_live_log(tab, beside))
-        return seen[-1] == "s-new"
-
-    yard.live.wait(red, "the red cell")
+    tab.watch(sha)
+    tab.page.locator(f"#r-{sha[:12]}").wait_for(state="attached", timeout=PATIENCE)
+    log = _live_log(tab, beside)
+    tab.page.locator(f"#r-{sha[:12]} td.c .s-new").first.wait_for(timeout=PATIENCE)
+    looks = tab.looks()
     assert tab.page.evaluate("window.sameDocument"), "the page was not loaded anew"
-    assert seen[0] == ""
-    assert "s-run" in seen
-    assert "s-ok" not in seen, "green before its lanes were done"
+    assert fetched == [], "the rows came by the stream"
+    assert looks[-1] == "s-new" and "s-run" in looks, looks
+    assert looks.index("s-run") < looks.index("s-new")
+    assert set(looks[: looks.index("s-run")]) <= {"s-queued"}, looks
+    assert "s-ok" not in looks, "green before its lanes were done"
+    assert tab.page.locator("tbody.commit").count() == before + 1
+    assert tab.page.locator("tbody.commit").first.get_attribute("id") == f"r-{sha[:12]}"
     bullet = tab.page.locator(f"#r-{sha[:12]} .bullets").inner_text()
     assert "anchor" in bullet and "rgb_to_yiq" in bullet
-    assert re.search(r"mixing colour \d", log[0])
+    assert re.search(r"mixing colour \d", log)
 
 
 def _live_log(tab: Tab, beside: Tab) -> str:
     """Open what runs now from the console and watch its log until the slow test talks."""
-    href = tab.page.locator(".progress a").first.get_attribute("href")
-    beside.open(str(href))
-    for _ in range(200):
-        if beside.page.get_by_text("growing").count() and "mixing colour" in beside.text():
-            return beside.text()
-        beside.later()
-        beside.page.wait_for_timeout(50)
-    raise AssertionError(f"no growing log on {href}:\n{beside.text()}")
+    running = tab.page.locator(".progress .facts > div", has_text="anchor").locator("a").first
+    running.wait_for(timeout=PATIENCE)
+    beside.open(str(running.get_attribute("href")))
+    beside.page.get_by_text("mixing colour").first.wait_for(timeout=PATIENCE)
+    assert beside.page.get_by_text("growing").count()
+    return beside.text()
 
 
 def test_a_failed_run_says_first_what_failed(yard: Yard, open_tab: Opener) -> None:
@@ -210,6 +210,29 @@ def test_a_keyboard_reaches_the_content_and_the_failing_box(yard: Yard, open_tab
     tab.page.wait_for_url(re.compile("/(run|commit)/"))
 
 
+def test_keys_walk_over_the_console(yard: Yard, open_tab: Opener) -> None:
+    """j and k go from commit to commit, n to the next new failure, arrows from box to box; a box says what it means."""
+    sha = yard.broken()
+    tab = open_tab(yard.url)
+    tab.open("/")
+    rows = [str(row.get_attribute("id")) for row in tab.page.locator("tbody.commit").all()]
+    for key, row in (("j", rows[0]), ("j", rows[1]), ("k", rows[0]), ("k", rows[0])):
+        tab.page.keyboard.press(key)
+        assert _focused(tab)["row"] == row, key
+    tab.page.keyboard.press("n")
+    reached = _focused(tab)
+    assert (reached["row"], reached["box"]) == (f"r-{sha[:12]}", "box s-new")
+    assert "anchor" in tab.page.locator("#detail").inner_text()
+    tab.page.keyboard.press("ArrowUp")
+    above = rows[rows.index(f"r-{sha[:12]}") - 1] if rows[0] != f"r-{sha[:12]}" else "now"
+    assert _focused(tab)["row"] == above
+    tab.page.keyboard.press("ArrowDown")
+    assert _focused(tab)["row"] == f"r-{sha[:12]}"
+    tab.page.locator("input[name=who]").focus()
+    tab.page.keyboard.type("njk")
+    assert tab.page.locator("input[name=who]").input_value() == "njk", "letters are letters there"
+
+
 def _focused(tab: Tab) -> dict[str, str]:
     """What has the focus: its text, its classes when it is a box, the commit's row it stands in."""
     script = """(() => { const it = document.activeElement; return {
@@ -237,12 +260,10 @@ def test_a_dead_master_is_told_and_the_pages_live_on(yard: Yard, open_tab: Opene
     """The last test: nobody starts the master again."""
     sha = yard.broken()
     tab = open_tab(yard.url)
-    tab.stop_time()
     tab.open("/")
     assert tab.page.get_by_role("alert").count() == 0
     yard.kill_master()
-    tab.later()
-    tab.page.get_by_role("alert").wait_for()
+    tab.page.get_by_role("alert").wait_for(timeout=PATIENCE)
     assert "The master is down; last seen" in tab.page.get_by_role("alert").inner_text()
     assert tab.cell(sha) == "s-new", "what was known is still shown"
     for path in ("/", "/waterfall", f"/commit/{sha}", f"/run/{yard.run(sha, 'anchor')}", "/mail"):

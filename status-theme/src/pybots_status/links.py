@@ -124,6 +124,11 @@ def mail(number: int) -> str:
     return _under("mail", number)
 
 
+def events(here: str) -> str:
+    """The event stream that keeps the page with this address up to date."""
+    return with_query("/events", view=here)
+
+
 def static(name: str) -> str:
     """A file of `assets`."""
     return _under("static", name)

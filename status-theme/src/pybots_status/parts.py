@@ -100,6 +100,7 @@ class Frame:
 
     `here` is this page's own path and query. `base_url` is put before every local link (`""`: links start with `/`).
     `refresh`: seconds until a reader's page is fetched again, 0: never. `theme`: `""` follows the reader's system.
+    `event`: the newest event that the page knows of, from where the reader's event stream goes on; 0: there is none.
     """
 
     title: str
@@ -115,6 +116,7 @@ class Frame:
     here: str = "/"
     base_url: str = ""
     refresh: int = 60
+    event: int = 0
     theme: Theme = ""
     farm: str = "Pybots"
     version: str = ""

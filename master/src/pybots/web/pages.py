@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from pybots.farm.home import Farm
@@ -35,11 +36,12 @@ class Pages:
     def page(self, visit: Visit, view: Callable[[Visit], Page]) -> Answer:
         """A page. Raises what the view raises, and gate.Unready."""
         self.gate.check()
-        state = self._state()
+        state = self.state()
         known = self._cache.get(visit.here, state)
         if known is not None:
             return known
         made = view(visit)
+        made = replace(made, frame=replace(made.frame, event=state[0]))
         body = render(made).encode()
         if _is_live(made):
             return answers.make(200, answers.HTML, body)
@@ -50,7 +52,7 @@ class Pages:
     def data(self, key: str, view: Callable[[], dict[str, Any]]) -> Answer:
         """A JSON answer, kept in the same way."""
         self.gate.check()
-        state = self._state()
+        state = self.state()
         known = self._cache.get(key, state)
         if known is not None:
             return known
@@ -60,7 +62,7 @@ class Pages:
         self._cache.put(key, state, answer)
         return answer
 
-    def _state(self) -> tuple[int, bool, int]:
+    def state(self) -> tuple[int, bool, int]:
         """What every page depends on: the newest event, whether the master lives, and a slow clock."""
         now = self.farm.clock()
         with self.farm.ledger.read() as connection:

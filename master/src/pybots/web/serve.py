@@ -21,6 +21,7 @@ from pybots.web.app import App
 from pybots.web.bodies import Admission
 from pybots.web.files import Files
 from pybots.web.joining import Joining
+from pybots.web.hub import Hub
 from pybots.web.machine import Machine
 from pybots.web.metrics import Metrics
 from pybots.web.site import FarmSite
@@ -39,6 +40,7 @@ def make_site(farm: Farm) -> FarmSite:
     Joining(app)
     metrics = Metrics(farm)
     Machine(app, metrics)
+    Hub(app, metrics.streams.set)
     return FarmSite(app.klein.resource(), admission, metrics.answered)
 
 
