@@ -191,28 +191,6 @@ class App:
             text = b"User-agent: *\nDisallow: /api/\nDisallow: /run/\nDisallow: /waterfall\nDisallow: /answer\n"
             return answers.send(request, answers.make(200, answers.PLAIN, text))
 
-        @route("/api/v1/lanes", methods=["GET"])
-        async def lanes_data(request: Any) -> bytes:
-            branch = Query(request).text("branch")
-            return await self.data(request, lambda: api.lanes_summary(farm, branch))
-
-        @route("/api/v1/run/<int(max=9007199254740991):number>", methods=["GET"])
-        async def run_data(request: Any, number: int) -> bytes:
-            return await self.data(request, lambda: api.run(farm, number))
-
-        @route("/api/v1/run/<int(max=9007199254740991):number>/changes", methods=["GET"])
-        async def changes_data(request: Any, number: int) -> bytes:
-            since = Query(request).number("from", 0, 0, 1 << 53)
-            return await self.data(request, lambda: api.changes(farm, number, since))
-
-        @route("/api/v1/lane/<name>", methods=["GET"])
-        async def lane_data(request: Any, name: str) -> bytes:
-            return await self.data(request, lambda: api.lane(farm, name))
-
-        @route("/api/v1/commit/<sha>", methods=["GET"])
-        async def commit_data(request: Any, sha: str) -> bytes:
-            return await self.data(request, lambda: api.commit(farm, sha))
-
         @route("/breakage/<int(max=9007199254740991):number>/capsule.json", methods=["GET"])
         async def capsule_data(request: Any, number: int) -> bytes:
             return await self.data(request, lambda: api.capsule(farm, number))

@@ -24,6 +24,7 @@ from pybots.web.joining import Joining
 from pybots.web.hub import Hub
 from pybots.web.machine import Machine
 from pybots.web.metrics import Metrics
+from pybots.web.routes import Api
 from pybots.web.site import FarmSite
 
 log = logging.getLogger("pybots.web")
@@ -40,6 +41,7 @@ def make_site(farm: Farm) -> FarmSite:
     Joining(app)
     metrics = Metrics(farm)
     Machine(app, metrics)
+    Api(app)
     Hub(app, metrics.streams.set)
     return FarmSite(app.klein.resource(), admission, metrics.answered)
 
