@@ -6,19 +6,24 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import defusedxml.ElementTree
 import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from sqlalchemy import update
 
 from pybots.core import tree
 from pybots.farm import tree as words
+from pybots.ledger import schema
+from pybots.ledger.engine import announce
 from pybots.web.endpoints import ENDPOINTS
 from tests.farm.test_web_process import Web, free_port, start, stop
 from tests.farm.test_web_process import settings as write_settings
-from tests.unit.farm.builders import Book, make_farm, sha
+from tests.unit.farm.builders import START, Book, make_farm, sha
 
 PATIENCE = 60
+ATOM = "{http://www.w3.org/2005/Atom}"
 FUZZ = settings(
     max_examples=12, deadline=None, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -92,6 +97,54 @@ def test_the_api_tells_what_the_farm_knows(web: Web) -> None:
     assert {one["name"]: one["verdicts"] for one in ask("projects")["projects"]}["anchor"] == {
         "new_failure": 1
     }
+
+
+FEEDS = ("project/anchor", "platform/linux-x86_64", "breakage/1", "tree/farm")
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_feeds_are_atom_with_ids_that_stay(web: Web, feed: str) -> None:
+    reply = web.get(f"/feed/{feed}.atom")
+    assert (reply.status, reply.headers["content-type"]) == (
+        200,
+        "application/atom+xml; charset=utf-8",
+    )
+    root = defusedxml.ElementTree.fromstring(reply.body)
+    entries = root.findall(f"{ATOM}entry")
+    assert entries and root.findtext(f"{ATOM}id") == f"http://127.0.0.1:{web.port}/feed/{feed}.atom"
+    ids = [entry.findtext(f"{ATOM}id") for entry in entries]
+    assert len(set(ids)) == len(ids)
+    times = [entry.findtext(f"{ATOM}updated") for entry in entries]
+    assert times == sorted(times, reverse=True) and root.findtext(f"{ATOM}updated") == times[0]
+    for entry in entries:
+        page = entry.find(f"{ATOM}link").attrib["href"].partition(str(web.port))[2]
+        assert web.get(page).status == 200
+    assert web.get(f"/feed/{feed}.atom", If_None_Match=reply.headers["etag"]).status == 304
+
+
+def test_a_feed_tells_what_broke_and_what_passes_again(web: Web) -> None:
+    with web.farm.ledger.write() as connection:
+        connection.execute(
+            update(schema.breakages)
+            .where(schema.breakages.c.id == 1)
+            .values(fixed=START + 5, title="<b>&\x1b[31m red \x00")
+        )
+        announce(connection, START, "test")
+    text = web.get("/feed/project/anchor.atom").text
+    assert "Passes again: &lt;b&gt;&amp;" in text and "\x1b" not in text and "\x00" not in text
+    for path in ("project/nobody", "platform/none", "breakage/99", "breakage/x", "tree/x", "x/y"):
+        assert web.get(f"/feed/{path}.atom").status == 404, path
+
+
+def test_a_badge_says_in_words_what_its_colour_says(web: Web) -> None:
+    reply = web.get("/badge/anchor.svg")
+    assert (reply.status, reply.headers["content-type"]) == (200, "image/svg+xml; charset=utf-8")
+    assert reply.headers["cross-origin-resource-policy"] == "cross-origin"
+    root = defusedxml.ElementTree.fromstring(reply.body)
+    assert root.attrib["aria-label"] == "CPython main: 1 of 1 lanes fail"
+    assert root.findtext("{http://www.w3.org/2000/svg}title") == root.attrib["aria-label"]
+    assert "unknown" in web.get("/badge/fern.svg").text, "what has no verdict is not green"
+    assert web.get("/badge/nobody.svg").status == 404
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,11 @@ def events(here: str) -> str:
     return with_query("/events", view=here)
 
 
+def feed(kind: str, name: str | int) -> str:
+    """The Atom feed of a project, platform or breakage."""
+    return f"{_under('feed', kind)}/{quote(str(name), safe='', errors='replace')}.atom"
+
+
 def static(name: str) -> str:
     """A file of `assets`."""
     return _under("static", name)

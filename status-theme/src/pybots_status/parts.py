@@ -101,6 +101,7 @@ class Frame:
     `here` is this page's own path and query. `base_url` is put before every local link (`""`: links start with `/`).
     `refresh`: seconds until a reader's page is fetched again, 0: never. `theme`: `""` follows the reader's system.
     `event`: the newest event that the page knows of, from where the reader's event stream goes on; 0: there is none.
+    `feed`: the Atom feed of what the page is about.
     """
 
     title: str
@@ -117,6 +118,7 @@ class Frame:
     base_url: str = ""
     refresh: int = 60
     event: int = 0
+    feed: str = ""
     theme: Theme = ""
     farm: str = "Pybots"
     version: str = ""

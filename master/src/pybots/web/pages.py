@@ -51,14 +51,16 @@ class Pages:
 
     def data(self, key: str, view: Callable[[], dict[str, Any]]) -> Answer:
         """A JSON answer, kept in the same way."""
+        return self.kept(key, answers.JSON, lambda: _json(view()))
+
+    def kept(self, key: str, content_type: str, made: Callable[[], bytes]) -> Answer:
+        """Any answer for programs, kept in the same way."""
         self.gate.check()
         state = self.state()
         known = self._cache.get(key, state)
         if known is not None:
             return known
-        answer = answers.make(
-            200, answers.JSON, _json(view()), cache=answers.REVALIDATE, tagged=True
-        )
+        answer = answers.make(200, content_type, made(), cache=answers.REVALIDATE, tagged=True)
         self._cache.put(key, state, answer)
         return answer
 

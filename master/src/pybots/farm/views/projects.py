@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -100,7 +101,10 @@ def project(farm: Farm, visit: Visit, name: str, *, test: str = "") -> Project:
         since = open_since(connection, ids)
         pending = _pending(connection, found)
         return Project(
-            frame=frame(farm, connection, visit, title=_title(farm, name)),
+            frame=replace(
+                frame(farm, connection, visit, title=_title(farm, name)),
+                feed=links.feed("project", name),
+            ),
             name=name,
             title=_title(farm, name),
             note=known.note if known else "no longer registered",
