@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pages_world as world
 from sqlalchemy import func, select
 
-from pybots.farm.home import Farm, open_farm
+from pybots.farm.home import Farm
 from pybots.farm.news import wake
 from pybots.ledger import schema
 
@@ -221,11 +221,9 @@ def main() -> int:
 
 def measure_all(options: argparse.Namespace, root: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"asked_runs": options.runs}
-    if not (root / "ledger.sqlite").exists():
-        begin = time.perf_counter()
-        world.fill(root, options.runs, free_port())
-        result["fill_seconds"] = round(time.perf_counter() - begin, 1)
-    farm = open_farm(root)
+    begin = time.perf_counter()
+    farm = world.ready(root, options.runs, free_port())
+    result["fill_seconds"] = round(time.perf_counter() - begin, 1)
     port = farm.config.web.port
     with farm.ledger.read() as connection:
         for table in ("runs", "cells", "commits", "lanes", "breakages"):

@@ -108,6 +108,14 @@ def fill(root: Path, runs: int, port: int) -> Farm:
     return farm
 
 
+def ready(root: Path, runs: int, port: int) -> Farm:
+    """The farm in this folder, brought up to today's schema; filled first when nothing is there."""
+    if not (root / "ledger.sqlite").exists():
+        return fill(root, runs, port)
+    migrate.upgrade(root / "ledger.sqlite")
+    return open_farm(root)
+
+
 def _close_breakages(filler: Filler) -> None:
     """What is not standing at the end was mended some time."""
     standing = [lane.breakage for lane in filler.lanes if lane.breakage]
