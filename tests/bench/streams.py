@@ -70,8 +70,8 @@ class Readers:
 
 
 async def record(farm: Farm, rate: float, seconds: float) -> dict[int, float]:
-    """Change boxes; returns when each event was committed, by id."""
-    chance, committed = random.Random(2), {}
+    """Change boxes; returns when each event was committed, by id. Random: a second round must not repeat the first."""
+    chance, committed = random.Random(), dict[int, float]()
     with farm.ledger.read() as connection:
         top = connection.scalar(select(func.max(schema.cells.c.position)))
         cells = connection.execute(

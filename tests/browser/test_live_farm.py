@@ -12,7 +12,7 @@ from tests.browser.tab import Tab
 
 from pybots.ledger import schema
 
-PATIENCE = 90_000
+PATIENCE = 240_000
 """Milliseconds for what the farm must do first."""
 PER_KIND = 3
 """So many pages of each kind (`/run/…`, `/commit/…`) are looked at."""

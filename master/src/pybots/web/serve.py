@@ -20,8 +20,8 @@ from pybots.web.answering import Answering
 from pybots.web.app import App
 from pybots.web.bodies import Admission
 from pybots.web.files import Files
-from pybots.web.joining import Joining
 from pybots.web.hub import Hub
+from pybots.web.joining import Joining
 from pybots.web.machine import Machine
 from pybots.web.metrics import Metrics
 from pybots.web.routes import Api
