@@ -137,6 +137,7 @@
     link?.scrollIntoView({ block: "nearest", inline: "nearest" });
     return Boolean(link);
   };
+  const after = (found) => found.find((one) => document.activeElement.compareDocumentPosition(one) & 4) || found[0];
   const rowOf = (box) => visible(all(".box", box.closest("tr")));
   const arrow = (key) => {
     const box = document.activeElement;
@@ -158,7 +159,7 @@
   const KEYS = {
     j: () => go(step(all("tbody.commit"), 1)),
     k: () => go(step(all("tbody.commit"), -1)),
-    n: () => go(step(visible(all("td a.box.s-new")), 1)),
+    n: () => go(after(visible(all("tbody.commit a.box.s-new")))),
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select, textarea")) return;
