@@ -257,6 +257,9 @@ class Search:
     evidence: tuple[EvidenceRow, ...] = ()
     probes: tuple[ProbeRow, ...] = ()
     probes_left_out: int = 0
+    announced: str = ""
+    """How CPython's own documentation announces the change; `announced_at`: the file there, and the line."""
+    announced_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -491,3 +491,43 @@ def test_a_breakers_end_is_told_to_the_farms_people_only() -> None:
         "owner",
     }
     assert [one.audience for one in alerts.of_breaker(1, "open", "attic", BOOK)] == ["admin"]
+
+
+# A commit that was found
+
+
+def test_a_commit_found_among_many_is_told_once_in_the_thread(world: World) -> None:
+    world.breaks(1, good=4, bad=9)
+    world.look()
+    world.becomes(1, axis="cpython", blamed="c7", good=6, bad=7)
+    letters = world.look(60)
+    assert topics(letters) == {"known"} and not any(one.begins for one in letters)
+    assert (world.threads[1].good, world.threads[1].bad) == (6, 7)
+    assert world.look(60) == []
+
+
+def test_a_commit_that_was_told_as_the_only_one_is_no_news_when_it_is_proved(world: World) -> None:
+    world.breaks(1, good=4, bad=5)
+    world.look()
+    world.becomes(1, axis="cpython", blamed="c5")
+    assert world.look(60) == []
+    world.becomes(1, axis="project", blamed="1.1")
+    assert topics(world.look(60)) == {"known"}, "it was the project's own after all"
+
+
+def test_threads_that_one_commit_explains_end_with_one_pointer(world: World) -> None:
+    world.breaks(1, good=4, bad=9)
+    world.look()
+    world.breaks(2, "buoy", good=2, bad=9)
+    world.now += 8 * DAY  # the first thread takes nothing in any more
+    world.look()
+    assert len(world.threads) == 2
+    for number in (1, 2):
+        world.becomes(number, axis="cpython", blamed="c7", good=6, bad=7)
+        world.look(60)
+    pointers = [one for one in world.letters if one.topic == "pointer"] + [
+        one for one in world.look(60) if one.topic == "pointer"
+    ]
+    assert {one.points_to for one in pointers} == {1}
+    assert world.threads[2].state == "pointed"
+    assert not [one for one in world.look(60) if one.topic == "pointer"], "and once"

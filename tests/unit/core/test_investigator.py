@@ -74,7 +74,7 @@ def play(
 
 
 def test_both_ends_are_asked_at_once_with_the_quick_recipe() -> None:
-    step = decide(make_inquiry(), idle=3)
+    step = decide(make_inquiry(bad_runs=1, good_runs=1), idle=2)
     assert isinstance(step, More)
     assert [(ask.stage, ask.way, sorted(ask.new)) for ask in step.asks] == [
         ("cross", 0, ["interpreter"]), ("cross", 0, []),

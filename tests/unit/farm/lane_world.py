@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from artifact_builder import make_artifact
 from sqlalchemy import Row, func, insert, select, update
+from tests.unit.farm.artifact_builder import make_artifact
 from tests.unit.ledgers import new_ledger
 
 from pybots.config.farm import FarmConfig

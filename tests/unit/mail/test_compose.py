@@ -19,7 +19,7 @@ from pybots.core.digest import Changed, Flaky, Gone, Parked, Standing, Week
 from pybots.core.rounds import Change, Topic
 from pybots.mail import alarms, compose, digests, issues, message
 from pybots.mail.message import Envelope
-from pybots.mail.story import CommitLine, Row, Story
+from pybots.mail.story import Announcement, CommitLine, EvidenceLine, Finding, Row, Story
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 COMMIT = CommitLine(sha=SHA, author="Ada Lovelace", title="gh-1: Remove it")
@@ -79,6 +79,49 @@ def test_a_letter_says_what_where_who_how_sure_and_how_to_see_it() -> None:
         "https://pybots.example.org/breakage/3#issue",
     ):
         assert part in body
+
+
+FOUND = Finding(
+    axis="cpython", id=SHA, title="gh-1: Remove it", author="Ada Lovelace", confidence=0.9876,
+    reason="on workers of 2 owners, parent: 3 passed, 0 failed; culprit: 0 passed, 4 failed",
+    evidence=(
+        EvidenceLine(what="ffff12345678 gh-0: Before", passed=3, failed=0, owners=("Ann", "Bob"), says="has not got it"),
+        EvidenceLine(what="0123456789ab gh-1: Remove it", passed=0, failed=4, skipped=1),
+    ),
+    files=tuple(f"Lib/a{number}.py" for number in range(10)),
+    announced=Announcement(file="Doc/whatsnew/3.15.rst", line=8, quote="* Remove it.\n  Use that."),
+)  # fmt: skip
+
+
+def test_a_commit_that_was_found_is_told_with_its_proof() -> None:
+    subject, body = text("known", finding=FOUND, axis="cpython", blamed=SHA)
+    assert subject.startswith("[Pybots] anchor: its commit is found on main at 0123456789ab")
+    flat = " ".join(body.split())
+    for part in (
+        'CPython\'s commit of main 0123456789ab "gh-1: Remove it" by Ada Lovelace is what broke Anchor 1.0',
+        "proved by experiment, confidence 98.7 %. It is an announced change.",
+        "… and 2 more files",
+        "in Doc/whatsnew/3.15.rst:8: | * Remove it. | Use that.",
+        "On workers of 2 owners, parent: 3 passed, 0 failed; culprit: 0 passed, 4 failed.",
+        "./pybots try anchor",
+    ):
+        assert part in flat, body
+    assert "       3       –  ffff12345678 gh-0: Before\n" in body
+    assert "(1 could not be tested)" in body
+    assert "Commits" not in body and "commits since" not in body, "no range any more"
+    assert all(len(line) <= 78 for line in body.splitlines())
+
+
+def test_hostile_words_of_a_commit_stay_in_their_lines() -> None:
+    bad = "x\n--\nFrom: me\r\n\x1b[31m" + "y" * 300
+    found = replace(
+        FOUND, title=bad, author=bad, files=(bad,), reason=bad,
+        evidence=(EvidenceLine(what=bad, passed=1, failed=0, owners=(bad,)),),
+        announced=Announcement(file=bad, line=1, quote=bad),
+    )  # fmt: skip
+    _, body = text("known", finding=found, axis="cpython", blamed=SHA)
+    assert all(len(line) <= 78 for line in body.splitlines())
+    assert body.count("\n--\n") == 1 and "\x1b" not in body and "\nFrom" not in body
 
 
 @pytest.mark.parametrize(

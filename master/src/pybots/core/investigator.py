@@ -32,6 +32,8 @@ DAY: Final = 86_400.0
 LONGEST: Final = 7 * DAY
 """An investigation that has not come to an end by then is given up."""
 ENOUGH: Final = 0.95
+HAS: Final = "has the failure"
+LACKS: Final = "has not got it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +270,7 @@ def _other_end(case: Case, inquiry: Inquiry, way: int, end: Mix) -> crossover.Ne
 def _unseen(inquiry: Inquiry, way: int, case: Case, end: Mix) -> crossover.Next | None:
     seen = _case(inquiry, way, before=False).tally(end)
     whole = end == case.changed
-    if (seen.failed if whole else seen.runs) or (not end and not whole):
+    if seen.failed if whole else seen.runs:
         return None
     name = "bad" if whole else "good"
     return crossover.Next(new=end, times=1, why=f"does the {name} run show the same again?")
@@ -493,8 +495,8 @@ def _says(count: Counter[str]) -> str:
     if count["good"] and count["bad"]:
         return "comes and goes here"
     if count["bad"]:
-        return "has the failure"
-    return "has not got it" if count["good"] else "could not be tested"
+        return HAS
+    return LACKS if count["good"] else "could not be tested"
 
 
 def _short(id: str) -> str:

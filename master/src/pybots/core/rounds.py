@@ -23,7 +23,7 @@ FLAPS: Final = 3
 
 Change = Literal["opened", "again", "more", "known", "fixed", "withdrawn"]
 """What is new about a breakage. `more`: projects or lanes. `known`: an axis, a culprit, or a control confirmed it."""
-Topic = Literal["opened", "again", "more", "known", "fixed", "withdrawn", "pointer"]
+Topic = Literal["opened", "again", "more", "known", "fixed", "withdrawn", "mended", "pointer"]
 Trip = Literal["open", "python", "farm", "over"]
 """A breaker: not decided yet, CPython's doing, the farm's, or all passed again before any control could tell."""
 
@@ -108,9 +108,9 @@ def change(broken: Broken, trip: Trip | None, *, late: bool) -> Change | None:
     doubled = bool(broken.projects) and broken.lanes >= max(MANY_LANES, 2 * told.lanes)
     if doubled or set(broken.projects) - set(told.projects):
         return "more"
-    known = (broken.axis, broken.blamed) != (told.axis, told.blamed) and (
-        broken.axis or broken.blamed
-    )
+    known = (broken.axis, broken.blamed) not in (("", ""), (told.axis, told.blamed))
+    if broken.axis == "cpython" and told.good is not None and told.bad - told.good == 1:
+        known = (told.good, told.bad) != (broken.good, broken.bad)  # no other commit had been told
     return "known" if known or (broken.state == "open" and not told.sure) else None
 
 
@@ -301,7 +301,7 @@ def _now_told(broken: Broken, what: Change | None) -> Broken:
     told = Told(
         state="open", projects=tuple(sorted({*before, *broken.projects})), lanes=broken.lanes,
         axis=broken.axis, blamed=broken.blamed, reopened=broken.reopened,
-        sure=broken.state != "suspected",
+        sure=broken.state != "suspected", good=broken.good, bad=broken.bad,
     )  # fmt: skip
     return replace(broken, told=told)
 
@@ -324,3 +324,24 @@ def pointer(thread: Thread, first: Thread, scene: Scene) -> Round:
         thread, state="pointed", since=None, number=thread.number + 1, points_to=first.id
     )
     return Round(thread=pointed, members=(), letters=tuple(letters))
+
+
+def mended(thread: Thread, broken: int, scene: Scene) -> Round:
+    """A last word to everybody who was told: which change mended it."""
+    book = scene.book
+    desks = [*audiences.of_list(book)]
+    for project in sorted(book.projects):
+        desks += audiences.of_project(book, project)
+    letters = [
+        Letter(
+            key=f"thread:{thread.id}:{thread.number}:{desk.key}", topic="mended", reader=desk.key,
+            audience=desk.audience, recipients=desk.addresses, thread=thread.id,
+            root=thread.told[desk.key], project=desk.project, news=((broken, "fixed"),),
+        )
+        for desk in desks
+        if desk.key in thread.told
+        and audiences.room(scene.caps, desk, scene.sent or {}, scene.now) <= scene.now
+    ]  # fmt: skip
+    return Round(
+        thread=replace(thread, number=thread.number + 1), members=(), letters=tuple(letters)
+    )

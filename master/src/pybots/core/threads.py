@@ -30,6 +30,8 @@ class Told:
     blamed: str = ""
     reopened: int = 0
     sure: bool = True
+    good: int | None = None
+    bad: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,8 @@ def assign(
             known[thread.id] = narrowed(thread, broken)
             broken = replace(broken, thread=thread.id)
             inside.setdefault(thread.id, []).append(broken)
+        elif broken.axis == "cpython" and broken.thread in known:  # its one commit is known by now
+            known[broken.thread] = narrowed(known[broken.thread], broken)
         assigned.append(broken)
     return assigned, list(known.values())
 
@@ -174,6 +178,6 @@ def cause(thread: Thread, members: Iterable[Broken]) -> tuple[str, ...] | None:
             return ("dependency", name)
     if thread.good is None or thread.bad - thread.good != 1:
         return None
-    if any(axis in ("dependency", "environment", "flaky") for axis, _ in blamed):
+    if any(axis in ("project", "dependency", "environment", "flaky") for axis, _ in blamed):
         return None
     return ("commit", thread.branch, str(thread.bad))

@@ -19,7 +19,7 @@ from pybots.core.model import Worker
 from pybots.core.normal import plain
 from pybots.core.outcomes import Observed
 from pybots.core.target import Target, new_failures
-from pybots.farm import controls, probes
+from pybots.farm import controls, findings, probes
 from pybots.farm.home import Farm
 from pybots.farm.workers import approved
 from pybots.ledger import breakages as ledger
@@ -32,6 +32,8 @@ investigations, interpreters, commits = schema.investigations, schema.interprete
 
 LOOKED_AT: Final = 50
 """Breakages looked at for the next one to be taken up: the newest ones."""
+RECENT: Final = 7 * 86_400.0
+"""What was mended longer ago is not looked into any more."""
 TELLING: Final = 30 * 86_400.0
 """Culprits found within this time are suspected first."""
 SHOWN: Final = 500
@@ -48,6 +50,7 @@ class Case:
 
     breakage: int
     episode: int
+    role: str
     lane: int
     good_run: int
     bad_run: int
@@ -61,6 +64,7 @@ def waiting(connection: Connection, now: float) -> list[Any]:
     taken = select(investigations.c.id).where(
         investigations.c.breakage_id == breakages.c.id,
         investigations.c.episode == breakages.c.reopened,
+        investigations.c.role == "broke",
     )
     undecided = select(schema.breakers.c.id).where(schema.breakers.c.state != "python")
     projects = (
@@ -87,6 +91,58 @@ def waiting(connection: Connection, now: float) -> list[Any]:
         return -investigator.worth(projects=row.projects, age=now - row.opened), row.id
 
     return sorted(rows, key=worth)
+
+
+def mended(connection: Connection, now: float) -> list[Any]:
+    """The breakages that readers know and that are mended, of which nobody has looked for what mended them."""
+    taken = select(investigations.c.id).where(
+        investigations.c.breakage_id == breakages.c.id,
+        investigations.c.episode == -1 - breakages.c.reopened,
+    )
+    rows = connection.execute(
+        select(breakages)
+        .where(
+            breakages.c.state == "fixed",
+            breakages.c.fixed > now - RECENT,
+            breakages.c.fixed_run.is_not(None),
+            breakages.c.thread_id > 0,
+            breakages.c.axis.in_(("", "cpython")),
+            breakages.c.kind.in_(control.KINDS),
+            ~taken.exists(),
+        )
+        .order_by(breakages.c.id.desc())
+        .limit(LOOKED_AT)
+    ).all()
+    return [row for row in rows if row.told]
+
+
+def case_of_mended(farm: Farm, breakage: Any) -> Case | None:
+    """As `case`, of a breakage that is mended: from the lane's last run that had the failure to the one that has not."""
+    with farm.ledger.read() as connection:
+        after = controls.run_of(connection, breakage.fixed_run)
+        before = controls.good_before(connection, after) if after is not None else None
+        project = connection.scalar(
+            select(lanes.c.project).where(
+                lanes.c.id == (after.lane_id if after is not None else None),
+                lanes.c.state == "active",
+            )
+        )
+    if after is None or before is None or project not in farm.projects:
+        return None
+    try:
+        well = probes.observed_of(farm, after.report, str(project))
+        ill = probes.observed_of(farm, before.report, str(project))
+        target = _target(breakage, before.id, well, ill, str(project))
+        return Case(
+            breakage=breakage.id, episode=findings.episode(breakage.reopened, "mended"), role="mended", lane=after.lane_id,
+            good_run=before.id, bad_run=after.id, target=target, only=target.only(well.states),
+            known={
+                "bad_runs": 1, "good_runs": 1, "good": _made_of(farm, before, str(project)),
+                "bad": _made_of(farm, after, str(project)),
+            },
+        )  # fmt: skip
+    except (StoreError, contract.ContractError, OSError, Gone):
+        return None
 
 
 def case(farm: Farm, breakage: Any) -> Case | None:
@@ -127,12 +183,13 @@ def _good_of(connection: Connection, breakage: Any, bad: Any) -> Any:
 def _case(farm: Farm, breakage: Any, part: Any, good: Any, bad: Any, project: str) -> Case:
     before = probes.observed_of(farm, good.report, project)
     after = probes.observed_of(farm, bad.report, project)
-    target = _target(breakage, part, before, after, project)
+    target = _target(breakage, part.run_id, before, after, project)
     report = contract.decode_report(farm.store.read(str(bad.report)))
     retried = any(test.retried for test in report.tests if test.id in target.ids)
     return Case(
         breakage=breakage.id,
         episode=breakage.reopened,
+        role="broke",
         lane=part.lane_id,
         good_run=good.id,
         bad_run=bad.id,
@@ -147,14 +204,14 @@ def _case(farm: Farm, breakage: Any, part: Any, good: Any, bad: Any, project: st
     )
 
 
-def _target(breakage: Any, part: Any, before: Observed, after: Observed, project: str) -> Target:
+def _target(breakage: Any, run: int, before: Observed, after: Observed, project: str) -> Target:
     """The failure with the breakage's signature, as the bad run shows it. Raises Gone when it does not."""
     for found in new_failures(before, after, project=project):
         if found.signature == breakage.signature:
             return found
     ids = tuple(one.id for one in after.bad.values() if one.signature == breakage.signature)
     if not ids:
-        raise Gone(f"run {part.run_id} does not show it")
+        raise Gone(f"run {run} does not show it")
     return Target(
         signature=breakage.signature, kind=breakage.kind, ids=ids, says=breakage.title,
         witnesses=len(ids),
@@ -254,7 +311,7 @@ def _inquiry(
     return Inquiry(
         good=first,
         bad=last,
-        seen=_seen(connection, row.id),
+        seen=_seen(connection, row),
         changes=changes_of(connection, row, good, bad),
         bad_runs=known["bad_runs"],
         good_runs=known["good_runs"],
@@ -272,15 +329,17 @@ def _anywhere(run: crossover.Run) -> crossover.Run:
     )
 
 
-def _seen(connection: Connection, investigation: int) -> tuple[Seen, ...]:
+def _seen(connection: Connection, row: Any) -> tuple[Seen, ...]:
+    """Its probes. Where it is sought what mended something, to be well is what is new."""
     table = schema.probes
     rows = connection.execute(
-        select(table).where(table.c.investigation_id == investigation).order_by(table.c.id)
+        select(table).where(table.c.investigation_id == row.id).order_by(table.c.id)
     )
+    swap = {"good": "bad", "bad": "good"} if row.role == "mended" else {}
     return tuple(
         Seen(
             way=row.way, stage=row.stage, new=frozenset(row.mix), place=row.place,
-            outcome=row.outcome, elsewhere=bool(row.not_by), worker=row.worker, owner=row.owner,
+            outcome=swap.get(row.outcome, row.outcome), elsewhere=bool(row.not_by), worker=row.worker, owner=row.owner,
             note=row.note,
         )
         for row in rows
@@ -329,6 +388,7 @@ def _suspects(connection: Connection, row: Any) -> frozenset[str]:
             select(investigations.c.last).where(
                 and_(
                     investigations.c.status == "confirmed",
+                    investigations.c.role == row.role,
                     investigations.c.id != row.id,
                     investigations.c.ended > row.begun - TELLING,
                 )

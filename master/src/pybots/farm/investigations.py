@@ -8,19 +8,30 @@ asked for and what came of it are rows, so that a farm which was killed goes on 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import case as sqlcase
 
 from pybots.core import investigator
 from pybots.core.control import Judgement
 from pybots.core.flavours import quick
-from pybots.core.investigator import WAYS, Answer, Ask, More
+from pybots.core.investigator import WAYS, Answer, Ask, Change, More
 from pybots.core.schedule import Slot
-from pybots.farm import axes, dispatch, inquiries, interpreters, letters
+from pybots.farm import (
+    announcements,
+    axes,
+    dispatch,
+    findings,
+    inquiries,
+    interpreters,
+    letters,
+    threads,
+)
 from pybots.farm.home import Farm
 from pybots.farm.inquiries import Case, Going
 from pybots.farm.probes import target_of
@@ -39,8 +50,6 @@ MOST_LOOKS: Final = 20
 """So often all of them are looked at in a row; what is left waits for the next free slot."""
 PATIENCE: Final = 3600.0
 """A probe that only some workers can answer is given up when none of them took it for so long."""
-AXES: Final = {"interpreter": "cpython", "project": "project", "dependencies": "dependency"}
-"""What a breakage says of an axis (model.Axis)."""
 
 
 def advance(farm: Farm, free: Sequence[dispatch.Slot]) -> None:
@@ -56,13 +65,15 @@ def _look(farm: Farm, free: Sequence[dispatch.Slot]) -> bool:
     now = farm.clock()
     with farm.ledger.read() as connection:
         under_way = _under_way(connection)
-        news = inquiries.waiting(connection, now) if len(under_way) < MOST_AT_ONCE else []
+        room = len(under_way) < MOST_AT_ONCE
+        news = inquiries.waiting(connection, now) if room else []
+        old = inquiries.mended(connection, now) if room else []
         left = farm.config.investigator.probes_per_day - _spent(connection, now)
-    if not under_way and not news:
+    if not under_way and not news and not old:
         return False
     written = _overtaken(farm, now)
     written |= _late(farm, now)
-    written |= _begin(farm, news, MOST_AT_ONCE - len(under_way), now)
+    written |= _begin(farm, news, old, MOST_AT_ONCE - len(under_way), now)
     spare = dispatch.spare(farm, free)
     with farm.ledger.read() as connection:
         found = [inquiries.going(farm, connection, row) for row in _under_way(connection)]
@@ -109,12 +120,16 @@ def _fits(slot: Slot, one: Going) -> bool:
 # Beginning and ending -----------------------------------------------------------------------------
 
 
-def _begin(farm: Farm, news: Sequence[Any], room: int, now: float) -> bool:
+def _begin(farm: Farm, news: Sequence[Any], old: Sequence[Any], room: int, now: float) -> bool:
+    """What is broken comes first; then what is mended, so that readers hear by what."""
     begun = False
-    for breakage in news:
+    makers = [(inquiries.case, one) for one in news] + [
+        (inquiries.case_of_mended, one) for one in old
+    ]
+    for make, breakage in makers:
         if room <= 0:
             break
-        case = inquiries.case(farm, breakage)
+        case = make(farm, breakage)
         if case is not None:
             _insert(farm, case, now)
             room, begun = room - 1, True
@@ -125,7 +140,7 @@ def _insert(farm: Farm, case: Case, now: float) -> None:
     with farm.ledger.write() as connection:
         made = connection.execute(
             insert(investigations).values(
-                breakage_id=case.breakage, episode=case.episode, lane_id=case.lane,
+                breakage_id=case.breakage, episode=case.episode, role=case.role, lane_id=case.lane,
                 good_run=case.good_run, bad_run=case.bad_run, state="going",
                 target=msgspec.to_builtins(case.target), only=list(case.only), known=case.known,
                 evidence=[], begun=now,
@@ -142,7 +157,11 @@ def _overtaken(farm: Farm, now: float) -> bool:
     over = (
         select(investigations, breakages.c.state.label("is_now"))
         .join(breakages, breakages.c.id == investigations.c.breakage_id)
-        .where(investigations.c.state == "going", breakages.c.state != "open")
+        .where(
+            investigations.c.state == "going",
+            breakages.c.state
+            != sqlcase((investigations.c.role == "mended", "fixed"), else_="open"),
+        )
     )
     with farm.ledger.read() as connection:
         if not connection.execute(over).first():
@@ -359,22 +378,67 @@ def _conclude(farm: Farm, one: Going, answer: Answer, now: float) -> None:
     first, last = (changes[answer.first], changes[answer.last]) if searched else (None, None)
     values: dict[str, Any] = {
         "status": answer.status, "axis": answer.axis, "confidence": round(answer.confidence, 4),
-        "reason": answer.reason[:2000], "evidence": [asdict(line) for line in answer.evidence],
+        "reason": _reason(one, answer)[:2000], "evidence": [asdict(line) for line in _evidence(one, answer)],
         "first": first.id if first else "", "last": last.id if last else "",
         "title": last.title if last and named else "", "author": last.author if last and named else "",
+        "announced": _announced(farm, one, last) if last and named else None,
     }  # fmt: skip
     with farm.ledger.write() as connection:
         if not _current(connection, one):
             return
         _end(connection, one.row, now, **values)
-        _tell(connection, one, answer, last.id if last and named else "", now)
+        _tell(farm, connection, one, answer, last.id if last and named else "", now)
         announce(connection, now, "breakage", breakage=one.breakage.id, state=answer.status)
         letters.news(farm, connection, now, breakages=[one.breakage.id])
 
 
-def _tell(connection: Connection, one: Going, answer: Answer, culprit: str, now: float) -> None:
+def _reason(one: Going, answer: Answer) -> str:
+    if one.row.role == "broke":
+        return answer.reason
+    swapped = {"passed": "failed", "failed": "passed", "passes": "fails", "fails": "passes"}
+    return re.sub(
+        r"\b(passed|failed|passes|fails)\b", lambda m: swapped[m[1]], answer.reason
+    ).replace("culprit", "this one")
+
+
+def _evidence(one: Going, answer: Answer) -> Sequence[investigator.Line]:
+    """The evidence as people read it. Of what mended something only the changes themselves, passed and failed put right."""
+    if one.row.role == "broke":
+        return answer.evidence
+    swapped = {investigator.HAS: investigator.LACKS, investigator.LACKS: investigator.HAS}
+    return [
+        replace(
+            line, passed=line.failed, failed=line.passed, says=swapped.get(line.says, line.says)
+        )
+        for line in answer.evidence
+        if not line.says.startswith("rules out")
+    ]
+
+
+def _announced(farm: Farm, one: Going, culprit: Change) -> dict[str, Any] | None:
+    """Where CPython's documentation announces the change that was found."""
+    if (
+        one.row.role == "mended"
+        or len(culprit.id) != 40
+        or culprit.id not in {c.id for c in one.inquiry.changes["interpreter"]}
+    ):
+        return None
+    said = f"{one.row.target['says']}\n{one.breakage.evidence}"
+    message = f"{culprit.title}\n{culprit.message}"
+    found = announcements.announced(farm, culprit.id, said, message=message)
+    return asdict(found) if found else None
+
+
+def _tell(
+    farm: Farm, connection: Connection, one: Going, answer: Answer, culprit: str, now: float
+) -> None:
     """What the breakage is blamed on from now on."""
     number = one.breakage.id
+    if one.row.role == "mended":
+        # Where one commit alone lay in between, the letter that said "good again" has named it.
+        if culprit and answer.axis and len(one.inquiry.changes[answer.axis]) > 2:
+            threads.mended(farm, connection, number, now)
+        return
     if answer.status in ("environment", "flaky"):
         flaky = answer.status == "flaky"
         judgement = Judgement(
@@ -387,7 +451,10 @@ def _tell(connection: Connection, one: Going, answer: Answer, culprit: str, now:
         return
     values: dict[str, Any] = {}
     if answer.status in ("confirmed", "axis") and answer.axis:
-        values = {"axis": AXES[answer.axis], "blamed": culprit or axes.blamed(one, answer.axis)}
+        values = {
+            "axis": findings.AXES[answer.axis],
+            "blamed": culprit or axes.blamed(one, answer.axis),
+        }
     if culprit and answer.axis == "interpreter":
         position = connection.scalar(
             select(commits.c.position).where(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, case, select, update
 
 from pybots.core.investigator import WAYS
 from pybots.core.model import Verdict
@@ -50,11 +50,19 @@ def judged(farm: Farm, run: int, observed: Observed) -> Judged | None:
     with farm.ledger.read() as connection:
         row = connection.execute(
             select(
-                investigations.c.target, investigations.c.only, probes.c.way, runs.c.report,
+                investigations.c.target, investigations.c.only, investigations.c.role, probes.c.way,
+                runs.c.report,
                 schema.lanes.c.project,
             )
             .join(probes, probes.c.investigation_id == investigations.c.id)
-            .join(runs, runs.c.id == investigations.c.good_run)
+            .join(
+                runs,
+                runs.c.id
+                == case(
+                    (investigations.c.role == "mended", investigations.c.bad_run),
+                    else_=investigations.c.good_run,
+                ),
+            )
             .join(schema.lanes, schema.lanes.c.id == investigations.c.lane_id)
             .where(probes.c.run_id == run)
         ).first()  # fmt: skip

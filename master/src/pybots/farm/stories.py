@@ -13,7 +13,7 @@ from pybots.core.normal import one_line
 from pybots.core.outcomes import is_test
 from pybots.core.rounds import Change, Letter
 from pybots.core.threads import Thread
-from pybots.farm import answering
+from pybots.farm import answering, findings
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.mail.story import CommitLine, Story
@@ -50,10 +50,18 @@ def of_letter(
         thread=thread.id, topic=letter.topic, audience=letter.audience, project=letter.project,
         answers=answers, held_back=letter.held_back, goes_on=letter.points_to,
     )  # fmt: skip
-    if letter.topic == "fixed" and rows:
+    if letter.topic == "mended":
+        made = replace(made, rows=tuple(_mended(connection, row) for row in made.rows))
+    if letter.topic in ("fixed", "mended") and rows:
         run = _place(connection, max(row.run for row in rows))
         made = replace(made, commit=_commit(connection, thread.branch, run.position))
     return made
+
+
+def _mended(connection: Connection, row: StoryRow) -> StoryRow:
+    """The row with what mended it in the place of what broke it."""
+    broken = connection.execute(select(breakages).where(breakages.c.id == row.breakage)).one()
+    return replace(row, finding=findings.mender(connection, broken))
 
 
 def story(
@@ -145,6 +153,7 @@ def _row(
         tracker=project.tracker if project else "",
         configure=tuple(run.recipe.get("configure", ())),
         phase="" if name else (run.failure or {}).get("phase", ""),
+        finding=findings.finding(connection, broken),
     )
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from pybots.core import alerts, dispositions
+from pybots.core import alerts, dispositions, rounds
 from pybots.core.model import STANDING
 from pybots.core.rounds import Letter, Scene
 from pybots.core.threads import Broken, Thread, Told
-from pybots.farm import breakers, mailing, stories
+from pybots.farm import breakers, findings, mailing, stories
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import announce, set_note
@@ -71,6 +72,31 @@ def released(connection: Connection, run: Any) -> bool:
         runs.c.position == run.position,
     )
     return connection.execute(left.limit(1)).first() is None
+
+
+def mended(farm: Farm, connection: Connection, number: int, now: float) -> None:
+    """Say in a breakage's thread by what it was mended, once for each change."""
+    broken = connection.execute(select(breakages).where(breakages.c.id == number)).one()
+    row = connection.execute(select(threads).where(threads.c.id == broken.thread_id)).first()
+    found = findings.mender(connection, broken)
+    if row is None or row.state not in ("sent", "closed") or found is None:
+        return
+    others = connection.execute(
+        select(breakages).where(breakages.c.thread_id == row.id, breakages.c.id != number)
+    ).all()
+    if any(
+        one is not None and one.id == found.id
+        for one in map(partial(findings.mender, connection), others)
+    ):
+        return
+    scene = Scene(
+        now=now, book=mailing.book(farm, connection), caps=mailing.caps(farm),
+        sent=mailing.sent(connection, now),
+    )  # fmt: skip
+    said = rounds.mended(_thread(row), number, scene)
+    for letter in said.letters:
+        _post(farm, connection, letter, said.thread, now)
+    _save_threads(connection, [_thread(row)], [said.thread])
 
 
 def waiting(connection: Connection) -> bool:

@@ -299,7 +299,9 @@ investigations = Table(  # what changed, and which change (core.investigator): o
     metadata,
     Column("id", Integer, primary_key=True),
     Column("breakage_id", ForeignKey("breakages.id"), nullable=False),
-    Column("episode", Integer, nullable=False),  # breakages.reopened then
+    Column(
+        "episode", Integer, nullable=False
+    ),  # breakages.reopened then; of role "mended" below zero
     Column("lane_id", ForeignKey("lanes.id"), nullable=False),
     Column("good_run", ForeignKey("runs.id"), nullable=False),
     Column("bad_run", ForeignKey("runs.id"), nullable=False),
@@ -329,6 +331,8 @@ investigations = Table(  # what changed, and which change (core.investigator): o
     ),  # {"file", "line", "quote"} of the documentation that announces the change
     Column("begun", Float, nullable=False),
     Column("ended", Float),
+    # What is sought: what "broke" it, or what "mended" it; then good and bad change places.
+    Column("role", String(10), nullable=False, default="broke", server_default="broke"),
     UniqueConstraint("breakage_id", "episode"),
     Index(None, "state"),
     Index(None, "axis", "last"),

@@ -11,6 +11,7 @@ from typing import Final
 from pybots.core.normal import one_line
 from pybots.core.outcomes import is_test
 from pybots.core.rounds import FLAPS
+from pybots.mail import findings
 from pybots.mail.commands import command_lines
 from pybots.mail.lines import WIDTH, body, counted, cut, cut_front, listed, number, quoted, wrap
 from pybots.mail.story import Row, Story
@@ -36,15 +37,20 @@ def _body(story: Story) -> Iterator[str]:
     yield ""
     if story.topic == "pointer":
         yield f"It goes on there: {story.base}/breakage/{story.goes_on}"
+    elif story.topic == "mended":
+        yield from findings.lines(story)
+        yield from _table(story, "What it mended:")
     elif story.topic in ("fixed", "withdrawn"):
         yield from _table(story, "What was told as broken:")
     else:
+        yield from findings.lines(story)
         yield from _news(story)
-        yield from _commits(story)
-        yield from _certainty(story)
+        if not findings.of(story):
+            yield from _commits(story)
+            yield from _certainty(story)
     yield ""
     yield from _links(story)
-    if story.topic not in ("pointer", "fixed", "withdrawn"):
+    if story.topic not in ("pointer", "fixed", "withdrawn", "mended"):
         yield from _how_to_run(story)
         yield from _what_to_do(story)
     yield "--"
@@ -74,10 +80,17 @@ def _opening(story: Story) -> str:
             return f"{what} {'fail' if several else 'fails'} again on {where}{kind}; it had been fixed.{last}"
         case "more":
             return f"What broke on {where} is in more lanes now: {what}."
+        case "known" if (found := findings.of(story)) is not None:
+            return findings.opening(found, what, story.branch)
         case "known":
             return f"More is known about what broke on {where}: {_known(story.rows)}."
         case "withdrawn":
             return f"What was told here was not CPython's doing, and is withdrawn: {_known(story.rows)}."
+        case "mended":
+            found = findings.of(story)
+            if found is None:
+                return f"What mended {what} is known: see the breakage's page."
+            return f"Fixed by: {findings.opening(found, what, story.branch, 'mended')}"
         case "pointer":
             return "This turned out to have the same cause as another thread, and is told there from now on."
         case "fixed" if not story.rows[0].project:
@@ -109,6 +122,9 @@ def _known(rows: Sequence[Row]) -> str:
             return f"it is the environment{by}; the last good combination fails there now too"
         if row.axis == "flaky":
             return "the tests only come and go"
+        if row.axis in ("cpython", "project") and row.blamed:
+            whose = "CPython's commit" if row.axis == "cpython" else f"{row.project}'s own change"
+            return f"it is {whose} {one_line(row.blamed, 40)}"
     if any(row.control == "green" for row in rows):
         return "a control run confirmed it"
     return "a control run failed too" if any(row.control == "red" for row in rows) else "see below"

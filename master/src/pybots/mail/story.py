@@ -19,6 +19,45 @@ class CommitLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceLine:
+    """What was run, how often it passed, failed and could not be tested, on whose workers, and what that says."""
+
+    what: str
+    passed: int
+    failed: int
+    skipped: int = 0
+    owners: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """Where CPython's own documentation announces a change: file and line in the tree at that commit, and its words."""
+
+    file: str
+    line: int
+    quote: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What an investigation proved: the change (a sha, a project's commit, a pin), who made it, and from what evidence.
+
+    `axis`: "cpython" | "project" | "dependency". `confidence` in 0..1. `files_left_out`: how many more there are."""
+
+    axis: str
+    id: str
+    title: str
+    author: str
+    confidence: float
+    reason: str
+    evidence: tuple[EvidenceLine, ...] = ()
+    files: tuple[str, ...] = ()
+    files_left_out: int = 0
+    announced: Announcement | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One breakage in one project (`project` "": in an interpreter, built with `configure`).
 
@@ -53,6 +92,7 @@ class Row:
     tracker: str = ""
     configure: tuple[str, ...] = ()
     phase: str = ""
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

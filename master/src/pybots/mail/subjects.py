@@ -47,6 +47,9 @@ def _what(story: Story) -> str:
             return f"{build_verb(builds)}s again" if builds and not story.project else "fixed"
         case "withdrawn":
             return "withdrawn, it was not CPython"
+        case "mended":
+            found = next((row.finding for row in story.rows if row.finding), None)
+            return f"fixed by {found.id[:12]}" if found else "fixed"
         case "pointer":
             return "the same cause as another thread's"
         case "known":
@@ -67,6 +70,8 @@ def _known(rows: Sequence[Row]) -> str:
     for row in rows:
         if row.axis == "dependency" and row.blamed:
             return f"caused by {one_line(row.blamed, 60)}"
+        if row.finding:
+            return "its commit is found" if row.axis == "cpython" else "its cause is found"
     return "confirmed"
 
 

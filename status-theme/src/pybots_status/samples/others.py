@@ -331,7 +331,7 @@ def _breakage() -> Breakage:
         facts=(Fact(name="Disposition", value="untriaged"),),
         reproduce="./pybots reproduce breakage-17.json",
         capsule="/breakage/17/capsule.json",
-        search=SEARCH,
+        search=replace(SEARCH, announced="* Remove :class:`!ast.Num` and other classes that were deprecated in 3.8.", announced_at="Doc/whatsnew/3.15.rst:412"),
         issues=(
             IssueText(
                 tracker="CPython's tracker", href="https://github.com/python/cpython/issues",

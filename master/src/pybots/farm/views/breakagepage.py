@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from pybots.core.dispositions import WORDS
 from pybots.core.outcomes import is_test
-from pybots.farm import answers, stories
+from pybots.farm import answers, findings, stories
 from pybots.farm.home import Farm
 from pybots.farm.views import history
 from pybots.farm.views.common import Missing, Visit, interpreters, lanes, runs, select_runs
@@ -28,6 +28,7 @@ from pybots.farm.views.lists import (
 from pybots.farm.views.reports import Digests
 from pybots.farm.views.search import outcomes, search
 from pybots.mail import issues
+from pybots.mail.findings import percent, short
 from pybots_status.pages import Breakage, CommitLine, Fact, IssueText, LaneRow, State
 
 COMMIT: Final = "CPython commit"
@@ -78,7 +79,7 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             lanes=_lanes(connection, members),
             tests=() if row.kind == "interpreter" else _tests(members),
             mails=mails_of_breakages(connection, [number], (farm.config.mail.list,)),
-            facts=_facts(row, first, farm.clock()),
+            facts=(*_facts(row, first, farm.clock()), *_mended(connection, row)),
             reproduce=reproduce(farm, first),
             issues=_issues(farm, connection, number),
             search=found,
@@ -197,6 +198,16 @@ def _answer(row: Any, now: float) -> list[Fact]:
         day = time.strftime("%Y-%m-%d", time.gmtime(said.expires))
         facts.append(Fact(name="Holds until", value=day))
     return facts
+
+
+def _mended(connection: Connection, row: Any) -> list[Fact]:
+    """By which change it was mended, where that is proved."""
+    found = findings.mender(connection, row) if row.state == "fixed" else None
+    if found is None:
+        return []
+    said = f"{short(found.id)} {found.title} ({percent(found.confidence)})"
+    href = f"/commit/{found.id}" if found.axis == "cpython" else ""
+    return [Fact(name="Fixed by", value=said, href=href)]
 
 
 def _facts(row: Any, first: Any, now: float) -> tuple[Fact, ...]:

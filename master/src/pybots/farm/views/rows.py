@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from pybots.farm import findings
 from pybots.farm.views.common import commits as commits_table
 from pybots.farm.views.common import runs
 from pybots.farm.views.console import Box, Column, Lane, Seen, cells
@@ -33,6 +34,7 @@ def commit_rows(
     """Rows for the commits (history.LINE), newest first, one cell per column. `expanded`: with their messages."""
     lines = cells(grid, columns, [(row.position, row.sha) for row in commits])
     bullets = _bullets(connection, commits, grid, columns)
+    culprits = _culprits(connection, commits)
     messages = _messages(connection, commits) if expanded else {}
     return tuple(
         CommitRow(
@@ -42,7 +44,7 @@ def commit_rows(
             cells=line,
             message=messages.get(row.id, ""),
             when=row.committed,
-            bullets=bullets.get(row.position, ()),
+            bullets=(*culprits.get(row.sha, ()), *bullets.get(row.position, ())),
             mine=mine,
         )
         for row, line in zip(commits, lines, strict=True)
@@ -56,6 +58,18 @@ def _messages(connection: Connection, commits: Sequence[Any]) -> dict[int, str]:
         select(commits_table.c.id, commits_table.c.message).where(commits_table.c.id.in_(wanted))
     )
     return {number: message.partition("\n")[2].strip()[:MAX_MESSAGE] for number, message in found}
+
+
+def _culprits(connection: Connection, commits: Sequence[Any]) -> dict[str, list[Bullet]]:
+    """By sha, what an investigation has traced to a commit, wherever it was seen first."""
+    found: dict[str, list[Bullet]] = {}
+    shas = [row.sha for row in commits]
+    for row in findings.traced(connection, shas):
+        link = Link(text=f"breakage {row.breakage_id}", href=links.breakage(row.breakage_id))
+        bullets = found.setdefault(row.last, [])
+        if len(bullets) < MAX_BULLETS:
+            bullets.append(Bullet(where="proved to have broken", text=row.title, links=(link,)))
+    return found
 
 
 def _bullets(

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, select
 
+from pybots.farm import findings
 from pybots.farm.views.common import commits, runs
 from pybots.ledger import schema
 from pybots_status.pages import EvidenceRow, ProbeRow, Search, State
@@ -22,6 +23,7 @@ STATUS: Final[Mapping[str, str]] = {
     "flaky": "chance: a test that fails now and then",
     "environment": "the environment changed",
     "undecided": "it could not be told",
+    "overtaken": "left alone",
 }
 STAGES: Final = {"cross": "which kind of change", "search": "which change", "confirm": "the proof"}
 SAID: Final[Mapping[str | None, tuple[State, str]]] = {
@@ -35,14 +37,10 @@ SAID: Final[Mapping[str | None, tuple[State, str]]] = {
 
 def search(connection: Connection, breakage: Any) -> Search | None:
     """The newest investigation of a row of `breakages`; None: nobody has looked into it."""
-    row = connection.execute(
-        select(investigations)
-        .where(investigations.c.breakage_id == breakage.id)
-        .order_by(investigations.c.episode.desc())
-        .limit(1)
-    ).first()
+    row = findings.newest(connection, breakage.id)
     if row is None:
         return None
+    announced = row.announced or {}
     found = _probes(connection, row.id)
     total = connection.scalar(
         select(func.count()).where(probes.c.investigation_id == row.id)
@@ -58,6 +56,8 @@ def search(connection: Connection, breakage: Any) -> Search | None:
         evidence=tuple(_evidence(line) for line in (row.evidence or ())[:MAX_EVIDENCE]),
         probes=_shrinking(found, _ends(connection, row)),
         probes_left_out=total - len(found),
+        announced=str(announced.get("quote", "")),
+        announced_at=f"{announced['file']}:{announced['line']}" if announced else "",
     )
 
 
