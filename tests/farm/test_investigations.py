@@ -154,10 +154,23 @@ def test_the_commit_is_found_and_joins_breakage_and_thread(world: Farm) -> None:
         assert words in known.message, known.message
     world.look()
     assert len(world.letters()) == 2, "it is said once"
+    assert world.rows(schema.outbox, schema.outbox.c.reader.startswith("author:")) == []
     lane = world.one(schema.lanes, world.lane())
     assert (lane.head_position, lane.verdict) == (HEAD, "new_failure"), (
         "probes leave the lane alone"
     )
+
+
+def test_an_author_is_written_to_only_by_their_own_wish(world: Farm) -> None:
+    tokens.make_key(world.farm.folder.secrets)
+    object.__setattr__(world.farm, "people", {"ada@example.org": "ada@home.example.org"})
+    world.begin()
+    world.until_done()
+    mine = world.rows(schema.outbox, schema.outbox.c.reader == "author:ada@home.example.org")
+    (letter,) = mine
+    assert letter.recipients == ["ada@home.example.org"]
+    assert SHA in letter.message and "you asked for it" in " ".join(letter.message.split())
+    assert not [one for one in world.letters() if "ada@home" in str(one.recipients)]
 
 
 def test_another_failure_skips_a_commit(world: Farm) -> None:

@@ -10,6 +10,7 @@ from pybots.config import flavours as flavour_data
 from pybots.config.checks import near
 from pybots.config.errors import Problem, shown
 from pybots.config.farm import FarmConfig, examine_farm
+from pybots.config.people import examine_people
 from pybots.config.projects import Registry, examine_projects
 
 
@@ -32,6 +33,7 @@ def examine(root: Path) -> Examined:
     config, problems = examine_farm(path)
     usable = config or FarmConfig()
     problems += _folders(str(path), usable)
+    problems += examine_people(root / "people.toml")[1]
     registry = examine_projects(usable.project_folders(root))
     problems += registry.problems
     if config is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pybots.config.farm import FarmConfig, load_farm
+from pybots.config.people import load_people
 from pybots.config.projects import load_projects
 from pybots.core.model import Project
 from pybots.ledger.engine import Ledger, open_ledger
@@ -23,6 +24,11 @@ class Folder:
     @property
     def config(self) -> Path:
         return self.root / "farm.toml"
+
+    @property
+    def people(self) -> Path:
+        """Authors who asked to be written to; it need not exist."""
+        return self.root / "people.toml"
 
     @property
     def ledger(self) -> Path:
@@ -73,7 +79,9 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Farm:
-    """A farm, opened: settings, registry, ledger and store. `clock` gives seconds since the epoch, UTC."""
+    """A farm, opened: settings, registry, ledger and store. `clock` gives seconds since the epoch, UTC.
+
+    `people`: the address of a commit's author, in lower case -> where to write to them (people.toml)."""
 
     folder: Folder
     config: FarmConfig
@@ -81,6 +89,7 @@ class Farm:
     ledger: Ledger
     store: Store
     clock: Callable[[], float] = field(default=time.time)
+    people: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_farm(root: Path, *, clock: Callable[[], float] = time.time) -> Farm:
@@ -94,4 +103,5 @@ def open_farm(root: Path, *, clock: Callable[[], float] = time.time) -> Farm:
         ledger=open_ledger(folder.ledger),
         store=Store(folder.store, reserve=config.store.reserve_bytes),
         clock=clock,
+        people=load_people(folder.people),
     )

@@ -66,7 +66,7 @@ def waiting(connection: Connection, now: float) -> list[Any]:
         investigations.c.episode == breakages.c.reopened,
         investigations.c.role == "broke",
     )
-    undecided = select(schema.breakers.c.id).where(schema.breakers.c.state != "python")
+    undecided = select(schema.breakers.c.id).where(schema.breakers.c.state.in_(("open", "farm")))
     projects = (
         select(func.count(lanes.c.project.distinct()))
         .join(parts, parts.c.lane_id == lanes.c.id)

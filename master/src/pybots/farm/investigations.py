@@ -390,6 +390,9 @@ def _conclude(farm: Farm, one: Going, answer: Answer, now: float) -> None:
         _tell(farm, connection, one, answer, last.id if last and named else "", now)
         announce(connection, now, "breakage", breakage=one.breakage.id, state=answer.status)
         letters.news(farm, connection, now, breakages=[one.breakage.id])
+        if last and named and one.row.role == "broke" and answer.axis == "interpreter":
+            email = connection.scalar(select(commits.c.email).where(commits.c.sha == last.id))
+            threads.to_author(farm, connection, one.breakage.id, str(email or ""), now)
 
 
 def _reason(one: Going, answer: Answer) -> str:

@@ -99,6 +99,24 @@ def mended(farm: Farm, connection: Connection, number: int, now: float) -> None:
     _save_threads(connection, [_thread(row)], [said.thread])
 
 
+def to_author(farm: Farm, connection: Connection, number: int, email: str, now: float) -> None:
+    """Tell the author of a commit what is proved to be its doing, if they asked for it in people.toml.
+
+    Not where the change was announced: that is for the projects to follow."""
+    broken = connection.execute(select(breakages).where(breakages.c.id == number)).one()
+    found = findings.finding(connection, broken)
+    row = connection.execute(select(threads).where(threads.c.id == broken.thread_id)).first()
+    address = farm.people.get(email.lower())
+    if address is None or row is None or found is None or found.announced:
+        return
+    key = f"author:{row.id}:{found.id}:{address}"
+    letter = Letter(
+        key=key, topic="known", reader=f"author:{address}", audience="person",
+        recipients=(address,), thread=row.id, root=key, news=((number, "known"),),
+    )  # fmt: skip
+    _post(farm, connection, letter, _thread(row), now)
+
+
 def waiting(connection: Connection) -> bool:
     """Whether a thread waits for lanes, controls or the clock."""
     found = select(threads.c.id).where(threads.c.since.is_not(None))

@@ -285,6 +285,10 @@ def _closing(story: Story) -> Iterator[str]:
         )
     if story.audience == "list":
         yield from wrap(CLOSING)
+    elif not story.project:
+        yield from wrap(
+            f"{CLOSING} You get this because the farm's people.toml says that you asked for it."
+        )
     else:
         yield from wrap(
             f"{CLOSING} You get this as {story.project}'s address; its project file says so."
