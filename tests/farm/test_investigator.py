@@ -72,7 +72,7 @@ def test_a_commit_among_many_is_found_proved_and_told(yard: Yard) -> None:
     (commit,) = yard.rows(schema.commits, schema.commits.c.sha == culprit)
     for words in (culprit, commit.author, commit.title, "Lib/colorsys.py", "anchor", "rgb_to_yiq"):
         assert words in said, said
-    assert "workers of" in said and "./pybots try anchor" in said
+    assert "parent:" in said and "./pybots try anchor" in said
     assert "an announced change" in said and "Doc/whatsnew/3.15.rst:4" in said
     assert "Nobody broadcasts" not in text(first)
 

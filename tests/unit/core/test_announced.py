@@ -57,6 +57,14 @@ def test_a_common_name_counts_when_the_commit_speaks_of_it() -> None:
     assert found is not None and "has been removed" in found.quote
 
 
+def test_a_heading_speaks_for_what_stands_under_it() -> None:
+    text = "Removed\n=======\n\ncolorsys\n--------\n\n* :func:`!colorsys.rgb_to_yiq` is no more.\n\nNew\n===\n\n* imp_lib.\n"
+    found = find({FILE: text}, "no attribute 'rgb_to_yiq'", commit="x")
+    assert found is not None and (found.line, found.quote[:2]) == (7, "* ")
+    assert find({FILE: text}, "no attribute 'imp_lib'", commit="x") is None
+    assert find({"Doc/deprecations/soon.rst": text}, "no attribute 'imp_lib'", commit="x")
+
+
 def test_the_particular_names_come_first() -> None:
     said = (
         "module 'colorsys' has no attribute 'rgb_to_yiq'; error: unknown type name ‘PyMini_Count’"

@@ -1,7 +1,7 @@
 """Whether CPython's own documentation announces what a failure complains about. Pure.
 
 The names that the failure speaks of are looked for in What's New and in the lists of deprecations and removals, in a
-paragraph that says that something goes, or changes. Names that everything has (`str`, `name`) say nothing by themselves:
+paragraph that says that something goes or changes, or under a heading that does. Names that everything has (`str`, `name`) say nothing by themselves:
 the commit must speak of them too.
 """
 
@@ -18,6 +18,7 @@ _SPEAKS: Final = re.compile(
     r"\b(remov|deprecat|no longer|renam|drop|discontinu|disallow|rais(?:e|es) |now |chang|instead)",
     re.IGNORECASE,
 )
+_UNDERLINED: Final = re.compile(r"(?:[^\w\s]+\n)?\s*(\S[^\n]*)\n([=*~^\"'-])\2{2,}")
 _ITEM: Final = re.compile(r"^\s*(?:[*-]|\d+\.|#\.)\s")
 MAX_QUOTE: Final = 600
 MAX_NAMES: Final = 20
@@ -55,11 +56,25 @@ def find(documents: Mapping[str, str], failure: str, *, commit: str) -> Announce
     wanted = [name for name in names(failure) if distinctive(name) or _has(commit, name)]
     best: tuple[int, Announced] | None = None
     for file, text in documents.items():
-        for line, paragraph in paragraphs(text) if wanted else ():
+        for line, heading, paragraph in sections(text) if wanted else ():
             count = sum(_has(paragraph, name) for name in wanted)
-            if count and _SPEAKS.search(paragraph) and (best is None or count > best[0]):
+            speaks = _SPEAKS.search(paragraph) or _SPEAKS.search(heading) or "deprecat" in file
+            if count and speaks and (best is None or count > best[0]):
                 best = count, Announced(file=file, line=line, quote=paragraph[:MAX_QUOTE])
     return best[1] if best else None
+
+
+def sections(text: str) -> Iterator[tuple[int, str, str]]:
+    """(line, headings above it, text) of every paragraph that is none itself."""
+    above: list[tuple[str, str]] = []
+    for line, paragraph in paragraphs(text):
+        mark = _UNDERLINED.fullmatch(paragraph)
+        if mark is None:
+            yield line, " / ".join(words for _, words in above), paragraph
+            continue
+        signs = [sign for sign, _ in above]
+        above = above[: signs.index(mark[2]) if mark[2] in signs else len(above)]
+        above.append((mark[2], mark[1]))
 
 
 def paragraphs(text: str) -> Iterator[tuple[int, str]]:
