@@ -18,7 +18,7 @@ PER_KIND = 3
 """So many pages of each kind (`/run/…`, `/commit/…`) are looked at."""
 KINDS = {
     "", "waterfall", "projects", "project", "lane", "commit", "run", "breakage", "workers", "worker",
-    "mail", "legend", "join",
+    "mail", "legend", "join", "breakages", "stats", "tree",
 }  # fmt: skip
 LOOKS: dict[str, dict[str, Any]] = {
     "desk": {},
@@ -36,7 +36,9 @@ def test_the_first_seconds_of_a_farm(new_yard: Yard, open_tab: Opener) -> None:
     assert tab.page.locator(".s-ok").count() == 1, "only the legend's"
     assert "it has not begun yet" in tab.page.get_by_role("alert").inner_text()
     assert "No lanes yet" in tab.text()
-    for path in ("/waterfall", "/projects", "/workers", "/mail", "/legend", "/join"):
+    for path in (
+        "/waterfall", "/projects", "/breakages", "/workers", "/stats", "/mail", "/tree", "/legend", "/join"
+    ):  # fmt: skip
         assert tab.open(path).status == 200
         assert tab.heading()
 

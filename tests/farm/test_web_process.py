@@ -183,6 +183,8 @@ def paths(web: Web) -> list[str]:
         "/", "/?only=bad", "/?detail=1", "/waterfall", "/projects", "/project/django", "/lane/hostile.slug",
         f"/commit/{sha(9)}", f"/run/{marks['red']}", f"/run/{marks['run']}", f"/breakage/{marks['breakage']}",
         "/workers", "/mail", f"/mail/{marks['mail']}", "/legend", "/join",
+        "/breakages", "/stats?days=7", "/tree", "/release/main", f"/release/main?since={sha(2)}",
+        "/project/django?test=tests/test_x.py::a",
     ]  # fmt: skip
 
 
@@ -214,6 +216,7 @@ def test_hostile_names_in_addresses_are_found_or_missing_never_more(web: Web) ->
     assert web.get(f"/worker/{quote(HOSTILE, safe='')}").status == 200
     assert web.get(f"/project/{quote(HOSTILE, safe='')}").status == 200
     for path in ("/worker/..%2f..%2fetc", "/lane/%00", "/project/%e2%80%ae", "/commit/'%20OR%201=1--", "/run/0",
+                 f"/release/{quote(HOSTILE, safe='')}", f"/release/main?since={quote(HOSTILE)}", "/release/main/..%2f",
                  "/run/99999999999999999999", "/lane/9999999999999999", "/breakage/-1", f"/?at={quote(HOSTILE)}",
                  "/run/1/log/..%2f..%2f..%2fledger.sqlite", "/run/1/log/%2e%2e", "/static/..%2fserve.py"):  # fmt: skip
         reply = web.get(path)

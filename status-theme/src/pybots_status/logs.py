@@ -30,17 +30,23 @@ def tail(
     live: bool = False,
     raw: str = "",
     cut: bool = False,
+    heading: str = "",
 ) -> Log:
     """The last `keep` lines of `text`, whose first line has the number `first`. A bare carriage return ends no line.
 
-    `cut`: the farm's size cap ended the log early. `raw`: the address of the whole log.
+    `cut`: the farm's size cap ended the log early. `raw`: the address of the whole log. `heading`: lines that begin so are
+    shown as headings. What the job prints may begin so too: a heading is a look, no proof of who wrote it.
     """
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
     skipped = max(0, len(lines) - keep)
     shown = tuple(
-        line(first + skipped + index, words.removesuffix("\r"), stream)
+        line(
+            first + skipped + index,
+            words.removesuffix("\r"),
+            "header" if heading and words.startswith(heading) else stream,
+        )
         for index, words in enumerate(lines[skipped:])
     )
     return Log(lines=shown, live=live, raw=raw, left_out=first - 1 + skipped, cut=cut)

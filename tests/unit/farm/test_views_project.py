@@ -13,10 +13,11 @@ from lane_world import make_project
 from sqlalchemy import insert
 
 from pybots.farm.home import Farm
-from pybots.farm.views import projects, workers
+from pybots.farm.views import projects, tails, workers
 from pybots.farm.views.common import Visit
 from pybots.ledger import schema
 from pybots_status import render
+from pybots_worker.phases import context
 
 NAME = "tests/test_x.py::test_<b>"
 
@@ -47,6 +48,10 @@ def span(farm: Farm, lane: int, run: int, position: int, outcome: str, **values:
 def know(farm: Farm) -> None:
     with farm.ledger.write() as connection:
         connection.execute(insert(schema.tests).values(id=1, name=NAME))
+
+
+def test_a_log_s_headings_are_the_kits_remarks() -> None:
+    assert tails.HEADING == context.PYBOTS
 
 
 def test_a_tests_history_is_shown_lane_by_lane(farm: Farm, book: Book) -> None:

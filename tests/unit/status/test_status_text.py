@@ -137,3 +137,9 @@ def test_navigation_marks_where_the_reader_is() -> None:
     assert [link.text for link in links.branch_tabs(("main", "3.15"), "3.15") if link.current] == [
         "3.15"
     ]
+
+
+def test_lines_of_the_kit_are_headings() -> None:
+    log = logs.tail("pybots: $ make\nmake: pybots: no\n", heading="pybots: ")
+    assert [line.stream for line in log.lines] == ["header", "stdout"]
+    assert {line.stream for line in logs.tail("pybots: $ make\n").lines} == {"stdout"}

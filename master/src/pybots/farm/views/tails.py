@@ -13,6 +13,8 @@ from pybots_status.pages import Log
 from pybots_worker.contract import INTERPRETER_PHASES, PROJECT_PHASES
 
 SHOWN_LINES: Final = 400
+HEADING: Final = "pybots: "
+"""How the worker kit's own remarks begin: the commands it ran, what it re-used, what it could not do."""
 MAX_BYTES: Final = 512 << 10
 """At most this much of a log is read into a page, however long its lines are."""
 _CHUNK: Final = 1 << 20
@@ -53,6 +55,7 @@ def read(found: Source, *, start: int = 0, here: str = "", raw: str = "", live: 
         live=live,
         raw=raw,
         cut=found.cut,
+        heading=HEADING,
     )
     return replace(
         log,
