@@ -7,6 +7,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from pybots.farm import cycle
 from pybots.ledger import schema
 from tests.hard import farm_yard
 from tests.hard.farm_yard import Yard
@@ -40,6 +41,12 @@ def text(letter: EmailMessage) -> str:
     return str(letter.get_body(("plain",)).get_content())  # type: ignore[union-attr]
 
 
+def probing(yard: Yard) -> list[object]:
+    """Probes under way: what runs when the answer comes is not stopped."""
+    runs = schema.runs.c
+    return yard.rows(schema.runs, runs.purpose == "probe", runs.state.in_(cycle.UNDER_WAY))
+
+
 def test_a_commit_among_many_is_found_proved_and_told(yard: Yard) -> None:
     """Only the head was run; the workers, idle now, go and look at what is in between."""
     for kind in BEFORE:
@@ -58,6 +65,7 @@ def test_a_commit_among_many_is_found_proved_and_told(yard: Yard) -> None:
     assert (breakage.axis, breakage.blamed) == ("cpython", culprit)
     assert breakage.bad_position - breakage.good_position == 1
 
+    yard.wait(lambda: not probing(yard), "the end of probes that came too late", PATIENCE)
     made = yard.rows(schema.probes)
     assert len({one.owner for one in made}) > 1, "a second owner's worker has seen it"
     runs = {run.id: run for run in yard.rows(schema.runs)}

@@ -11,6 +11,7 @@ import pytest
 from tests.hard import farm_yard
 from tests.hard.farm_yard import Yard
 
+from pybots.farm import cycle
 from pybots.ledger import schema
 
 PATIENCE = 300.0
@@ -59,6 +60,8 @@ def test_whoever_is_killed_the_answer_is_the_same_and_told_once(yard: Yard) -> N
     assert culprit[:12] in str(letters[1]["Subject"])
     ids = Counter(one["Message-ID"] for one in yard.letters())
     assert set(ids.values()) == {1}
+    late = schema.runs.c.purpose == "probe", schema.runs.c.state.in_(cycle.UNDER_WAY)
+    yard.wait(lambda: not yard.rows(schema.runs, *late), "the end of late probes", PATIENCE)
     runs = {run.id: run for run in yard.rows(schema.runs)}
     for probe in yard.rows(schema.probes):
         assert probe.outcome in ("good", "bad", "skip") or runs[probe.run_id].state == "dropped"
