@@ -58,6 +58,8 @@ STORIES: Final[tuple[tuple[str, Axis, Effect, tuple[int, int], int], ...]] = (
     ("the project breaks itself", "project", "fails", (1, 1), 3),
     ("the project does not build", "project", "own install", (1, 1), 1),
 )  # fmt: skip
+HIDING: Final = ("own install", "dependency install", "nothing", "collection")
+"""While these last nothing else of the project can be seen; they don't last for ever."""
 FAULTS: Final[tuple[tuple[str, int], ...]] = (("lost", 12), ("disk", 9), ("network", 9))
 
 
@@ -357,7 +359,9 @@ class _Planter:
         return self.chance.sample(every, size), ""
 
     def _targets(self, suite: Suite) -> tuple[str, ...]:
-        steady = suite.steady
+        """Tests that no other plant has: what is broken already can't be broken."""
+        taken = {test for one in self.year.plants for test in one.targets.get(suite.name, ())}
+        steady = [test for test in suite.steady if test not in taken] or suite.steady
         if self.effect == "extension":
             return (self.chance.choice(suite.extensions or ("none",)),)
         if self.effect in ("collection", "vanished", "skipped"):
@@ -389,7 +393,7 @@ class _Planter:
             return self._of_python()
         times = self.year.versions[dependency] if dependency else suites[0].revisions
         begin = self.chance.choice(self._middle(times) or [max(1, len(times) // 2)])
-        if self.chance.random() < 0.3:
+        if self.chance.random() < 0.3 and self.effect not in HIDING:
             return ((begin, float("inf")),)
         return ((begin, float(begin + self.chance.choice((1, 1, 2)))),)
 
@@ -402,7 +406,8 @@ class _Planter:
             last = first + 2 + round(self.chance.expovariate(1 / 15))
             if self.effect == "build":
                 last = first + self.chance.randint(1, 3)
-            if last >= len(commits) or (self.effect != "build" and self.chance.random() < 0.2):
+            lasting = self.effect != "build" and self.chance.random() < 0.2
+            if last >= len(commits) or (lasting and self.effect not in HIDING):
                 return (*spans, (begin, float("inf")))
             spans.append((begin, float(self._position(last))))
             first = last + self.chance.randint(3, 30)

@@ -5,7 +5,8 @@
 Every run changes the outcome of `churn` of the tests (of those that churn at all: a tenth churns ten times as often, so
 that some tests have long histories). Spans and flaky events are written by the product's own functions, without reports
 and verdicts: recording is measured by bench/record.py. Prints the size of the database and the p95 of "what changed between
-these two runs", "since when has this test failed" and "how flaky is it", in milliseconds (at most 20 each).
+these two runs", "since when has this test failed" and "how flaky is it", in milliseconds (at most 20 each), and the
+processor's share of them, which is what counts on a machine that is busy with other things.
 """
 
 from __future__ import annotations
@@ -102,15 +103,17 @@ def add_run(connection: Connection, number: int) -> None:
     )  # fmt: skip
 
 
-def p95(ledger: Ledger, queries: int, ask: Callable[[Any], object]) -> float:
-    """Milliseconds that 95 of 100 calls don't exceed, connection included."""
-    took = []
+def p95(ledger: Ledger, queries: int, ask: Callable[[Any], object]) -> tuple[float, float]:
+    """Milliseconds that 95 of 100 calls don't exceed, connection included: of the clock, and of the processor."""
+    took, worked = [], []
     for _ in range(queries):
-        begin = time.perf_counter()
+        begin, idle = time.perf_counter(), time.process_time()
         with ledger.read() as connection:
             ask(connection)
         took.append(1000 * (time.perf_counter() - begin))
-    return sorted(took)[int(0.95 * (len(took) - 1))]
+        worked.append(1000 * (time.process_time() - idle))
+    place = int(0.95 * (queries - 1))
+    return sorted(took)[place], sorted(worked)[place]
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -152,9 +155,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "database_bytes": size,
         "bytes_per_span": round(size / rows, 1),
         "fill_seconds": round(filled, 1),
-        "p95_ms": {name: round(value, 2) for name, value in found.items()},
+        "p95_ms": {name: round(took, 2) for name, (took, _) in found.items()},
+        "p95_cpu_ms": {name: round(worked, 2) for name, (_, worked) in found.items()},
         "bound_ms": BOUND_MS,
-        "ok": all(value <= BOUND_MS for value in found.values()),
+        "ok": all(took <= BOUND_MS for took, _ in found.values()),
     }
 
 
@@ -177,7 +181,10 @@ def main() -> int:
             f"{found['spans']:,} spans, {found['database_bytes'] / 1e6:.1f} MB, {found['fill_seconds']} s to fill"
         )
         for name, value in found["p95_ms"].items():
-            print(f"{name:16} p95 {value:8.2f} ms (at most {BOUND_MS:.0f})")
+            worked = found["p95_cpu_ms"][name]
+            print(
+                f"{name:16} p95 {value:8.2f} ms (at most {BOUND_MS:.0f}; processor {worked:.2f} ms)"
+            )
     return 0 if found["ok"] else 1
 
 

@@ -88,6 +88,12 @@ def test_what_the_projects_other_lanes_know_excuses_a_first_event() -> None:
     assert not flaky.excused(calm, 3), "its own past speaks"
 
 
+def test_a_rate_that_has_risen_lately_excuses_too() -> None:
+    seldom = (10, 60, 110, 160)
+    assert not flaky.excused(Past(now=201, events=seldom), 3)
+    assert flaky.excused(Past(now=201, events=(*seldom, 175, 185, 195)), 3)
+
+
 def test_a_young_lane_accuses_soon_as_well() -> None:
     """What is in question does not count as a proof that it is chance."""
     assert flaky.excused(Past(now=6, events=(2,)), 3)

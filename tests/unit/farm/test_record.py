@@ -314,6 +314,21 @@ def test_a_test_that_comes_and_goes_in_one_lane_may_do_so_in_the_next(world: Wor
     assert world.rows(schema.breakages)[0].bad_position == 2
 
 
+def test_what_passed_alone_is_no_proof_that_a_flaky_test_is_broken(world: World) -> None:
+    """It failed again in order, by chance; the next run in which every retry fails is not the second such run."""
+    once = make_test("tests/test_it.py::test_b", "failed", "OSError: busy", retried=("passed",))
+    order = make_test(
+        "tests/test_it.py::test_b",
+        "failed",
+        "OSError: busy",
+        retried=("passed", "failed", "failed"),
+    )
+    for position in range(1, 8):
+        world.go(position, [GOOD[0], once if position % 3 else GOOD[1]])
+    assert world.go(8, [GOOD[0], order]).verdict == "flaky"
+    assert [row.again for row in world.rows(schema.flakes)][-1] is False
+
+
 FULL = "OSError: [Errno 28] No space left on device: '/tmp/out.dat'"
 NO_NAMES = "socket.gaierror: [Errno -3] Temporary failure in name resolution"
 

@@ -116,20 +116,23 @@ def rate(events: int, runs: int, quiet: int) -> Rate | None:
 
 def excused(past: Past, retries: int) -> bool:
     """Whether chance explains that the test failed in this run and in all its retries."""
-    known = _before(past)
-    if known is None:
-        return False
-    return known.all_fail(retries + past.streak * (retries + 1)) >= EXCUSED
+    times = retries + past.streak * (retries + 1)
+    return any(known.all_fail(times) >= EXCUSED for known in _before(past))
 
 
-def _before(past: Past) -> Rate | None:
-    """The rate before the streak that is in question, which must not explain itself; else what the other lanes know."""
+def _before(past: Past) -> list[Rate]:
+    """The rates before the streak that is in question, which must not explain itself: over all that is known and, should
+    it have risen, lately. Without events what the other lanes know."""
     events = past.known[: len(past.known) - past.streak]
-    if events:
-        end = past.now - 1 - past.streak
-        return rate(len(events), max(past.runs - past.streak, len(events)), end - events[-1])
-    elsewhere, runs = past.elsewhere
-    return rate(elsewhere, runs, 0)
+    end, runs = past.now - 1 - past.streak, max(past.runs - past.streak, len(events))
+    if not events:
+        found = [rate(*past.elsewhere, 0)]
+    else:
+        lately = sum(n > end - RECENT[-1] for n in events)
+        found = [rate(len(events), runs, end - events[-1])]
+        if lately > 1:
+            found.append(rate(lately, min(runs, RECENT[-1]), end - events[-1]))
+    return [one for one in found if one is not None]
 
 
 def risen(past: Past) -> Rise | None:

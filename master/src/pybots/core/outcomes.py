@@ -96,6 +96,8 @@ class Bad:
     failure: Failure
     retries: int = 0
     """How many retries failed as well."""
+    passed_too: bool = False
+    """Whether a retry passed: it came and went, or fails only after other tests."""
     dependency: str = ""
     """The distribution to blame as far as the failure itself says (see core/blame.py); "": none."""
 
@@ -211,13 +213,14 @@ class _Sheet:
         self.reasons: dict[str, str] = {}
 
     def mark(
-        self, name: str, outcome: str, kind: FailureKind, failure: Failure, *, retries: int = 0
-    ) -> None:
+        self, name: str, outcome: str, kind: FailureKind, failure: Failure, *, retries: int = 0,
+        passed_too: bool = False,
+    ) -> None:  # fmt: skip
         sig = signature(kind, failure, project=self.project, where=name)
         self.states[name] = (outcome, sig)
         self.bad[name] = Bad(
             id=name, outcome=outcome, kind=kind, signature=sig, failure=failure, retries=retries,
-            dependency=blamed(kind, failure, self.owners),
+            passed_too=passed_too, dependency=blamed(kind, failure, self.owners),
         )  # fmt: skip
 
     def install(self, report: Report, phase: PhaseResult) -> None:
@@ -253,7 +256,8 @@ class _Sheet:
         else:
             failure = test.failure or Failure(message=test.reason)
             again = sum(word in _FAILED_AGAIN for word in test.retried)
-            self.mark(name, outcome, _kind(name, outcome, failure), failure, retries=again)
+            kind, passed = _kind(name, outcome, failure), "passed" in test.retried
+            self.mark(name, outcome, kind, failure, retries=again, passed_too=passed)
         return outcome
 
     def _suite(self, phase: PhaseResult, counts: Counts) -> None:

@@ -125,8 +125,9 @@ def record(
     if routine:
         place = spans.Place(lane=lane.id, run=run.id, position=run.position)
         chance = {bad.id: bad.outcome for bad in decision.excused}
+        again = {bad.id for bad in decision.excused if not bad.passed_too}
         spans.note_flakes(
-            connection, place, {**observed.flaky, **chance}, now, nth=lane.counted + 1, again=chance
+            connection, place, {**observed.flaky, **chance}, now, nth=lane.counted + 1, again=again
         )
         if newest:
             # What was excused must be decided anew next time: chance does not explain it for ever.
