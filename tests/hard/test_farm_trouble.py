@@ -62,8 +62,9 @@ def test_mail_waits_for_its_server_and_goes_out_once(yard: Yard) -> None:
     """SMTP down: the letter waits with the reason beside it, shown; up again: delivered, exactly once."""
     bad = yard.commit("break-anchor")
     assert yard.verdict(bad, "anchor").verdict == "new_failure"
-    yard.wait(lambda: any(row.tries for row in queue(yard, "queued")), "a failed delivery")
-    letter, copy = queue(yard, "queued")
+    yard.wait(lambda: queue(yard, "queued"), "letters")  # written together, given back one by one
+    yard.wait(lambda: all(row.tries for row in queue(yard, "queued")), "failed deliveries")
+    letter, copy = sorted(queue(yard, "queued"), key=lambda row: row.id)
     assert "refused" in letter.error.lower()
     assert "delayed" in yard.get("/mail")
     assert letter.error in yard.last_words(), "the reason is in the log, for the admin"
