@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import http.server
 import os
 import signal
 import subprocess
@@ -252,15 +254,38 @@ def make(
 
 
 @contextlib.contextmanager
-def running(yard: Yard) -> Iterator[Yard]:
-    """The farm, started and calm; stopped at the end."""
+def running(yard: Yard, *names: str, patience: float = live.PATIENCE) -> Iterator[Yard]:
+    """The farm, started (or only these of its processes) and calm; stopped at the end."""
     try:
-        yard.start()
-        yard.calm()
+        yard.start(*names)
+        yard.calm(patience)
         yard.sound()
         yield yard
     finally:
         yard.stop()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def index(folder: Path) -> Iterator[str]:
+    """A package index on loopback; gives its address."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/simple/"
+        server.shutdown()
+
+
+def set_keys(yard: Yard, project: str, **keys: Any) -> None:
+    """Other top-level keys in a project's file; read when the farm is settled."""
+    path = yard.farm.folder.projects / f"{project}.toml"
+    document = tomlkit.parse(path.read_text())
+    document.update(keys)
+    path.write_text(tomlkit.dumps(document))
 
 
 class Reader:

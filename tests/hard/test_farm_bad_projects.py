@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import html
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
-import tomlkit
 from tests.hard import farm_yard
 from tests.hard.farm_yard import LIST, MAINTAINER, Yard
 
@@ -38,38 +33,16 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     made = farm_yard.make(
         root, (*GOOD, *BAD), BOUNDS, limits__test__log_mb=1, limits__test__processes=200
     )
-    with index(made.world.simple_index(root / "index")) as url:
+    with farm_yard.index(made.world.simple_index(root / "index")) as url:
         for name in ("bad-sdist", "bad-archive"):
-            set_keys(made, name, source={"release": {"index": name}})
-        set_keys(made, "bad-memory", memory_mb=150)
+            farm_yard.set_keys(made, name, source={"release": {"index": name}})
+        farm_yard.set_keys(made, "bad-memory", memory_mb=150)
         for name in ("bad-hang", "anchor"):
-            set_keys(made, name, timeout_minutes=HANG_MINUTES)
+            farm_yard.set_keys(made, name, timeout_minutes=HANG_MINUTES)
         made.settle(index__url=url)
         local.enrol_local(made.farm, slots=2)
-        with farm_yard.running(made):
+        with farm_yard.running(made, patience=300):
             yield made
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def index(folder: Path) -> Iterator[str]:
-    """A package index on loopback; gives its address."""
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/simple/"
-        server.shutdown()
-
-
-def set_keys(yard: Yard, project: str, **keys: Any) -> None:
-    path = yard.farm.folder.projects / f"{project}.toml"
-    document = tomlkit.parse(path.read_text())
-    document.update(keys)
-    path.write_text(tomlkit.dumps(document))
 
 
 def first_run(yard: Yard, project: str) -> Any:
