@@ -213,7 +213,7 @@ def test_a_keyboard_reaches_the_content_and_the_failing_box(yard: Yard, open_tab
 
 
 def test_keys_walk_over_the_console(yard: Yard, open_tab: Opener) -> None:
-    """j and k go from commit to commit, n to the next new failure, arrows from box to box; a box says what it means."""
+    """j and k go from commit to commit, n to the next new failure; a box that is reached says what it means."""
     sha = yard.broken()
     tab = open_tab(yard.url)
     tab.open("/")
@@ -225,11 +225,6 @@ def test_keys_walk_over_the_console(yard: Yard, open_tab: Opener) -> None:
     reached = _focused(tab)
     assert (reached["row"], reached["box"]) == (f"r-{sha[:12]}", "box s-new")
     assert "anchor" in tab.page.locator("#detail").inner_text()
-    tab.page.keyboard.press("ArrowUp")
-    above = rows[rows.index(f"r-{sha[:12]}") - 1] if rows[0] != f"r-{sha[:12]}" else "now"
-    assert _focused(tab)["row"] == above
-    tab.page.keyboard.press("ArrowDown")
-    assert _focused(tab)["row"] == f"r-{sha[:12]}"
     tab.page.locator("input[name=who]").focus()
     tab.page.keyboard.type("njk")
     assert tab.page.locator("input[name=who]").input_value() == "njk", "letters are letters there"

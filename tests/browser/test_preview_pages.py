@@ -102,3 +102,18 @@ def test_the_script_refreshes_the_page_and_keeps_what_the_reader_opened(
     tab.get_by_text("4 new failures in").first.wait_for(timeout=8000)
     assert tab.evaluate("document.querySelector('.failure details').open")
     tab.unroute("http://farm.test/**")
+
+
+def test_arrows_walk_from_box_to_box(tab: Any, folder: Path) -> None:
+    tab.goto((folder / "console.html").as_uri())
+    place = """(() => { const it = document.activeElement;
+        return [it.closest("tbody").id, it.closest("td").cellIndex]; })()"""
+    tab.keyboard.press("n")
+    row, column = tab.evaluate(place)
+    tab.keyboard.press("ArrowUp")
+    above = tab.evaluate(place)
+    assert above[0] != row and above[1] == column
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate(place) == [row, column]
+    tab.keyboard.press("ArrowLeft")
+    assert tab.evaluate(place)[1] < column

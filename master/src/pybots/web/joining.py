@@ -105,7 +105,7 @@ class Joining:
         route = self.app.klein.route
 
         @route(welcome.JOIN, methods=["POST"])
-        async def join(request: Any) -> bytes:
+        async def exchange(request: Any) -> bytes:  # klein knows routes by their functions' names
             where = _address(request)
             _patience(self._wrong.wait(where), "too many wrong codes from here")
             asked = _message(request, Join)
