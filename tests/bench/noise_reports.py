@@ -18,13 +18,14 @@ from pybots_worker.contract import (
     Locked,
     PhaseResult,
     Report,
+    Test,
     TestOutcome,
 )
 
 Cause = tuple[str, Any]
 """("plant", number), ("fault", number), ("flaky", (project, test)) or ("standing", project)."""
 BUILD: Final = "<build>"
-RETRIES: Final = 2
+RETRIES: Final = Test(runner="pytest").retries
 LIB: Final = "/opt/pybots/python/lib/python3.15"
 SITE: Final = "/pybots/venv/lib/python3.15/site-packages"
 KINDS: Final = (

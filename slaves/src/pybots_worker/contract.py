@@ -194,7 +194,7 @@ class Test(_Wire, frozen=True):
     args: tuple[Line, ...] = ()
     directory: RelPath = "."
     results: RelPath = ""
-    retries: Annotated[int, Meta(ge=0, le=5)] = 2
+    retries: Annotated[int, Meta(ge=0, le=5)] = 3
     only: tuple[Text, ...] = ()
 
 

@@ -79,7 +79,7 @@ def test_the_smallest_file_has_sane_defaults(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(SMALL)
     project = load_project(tmp_path / "x.toml")
     assert (project.name, project.timeout_minutes, project.network) == ("x", 30.0, "install")
-    assert not project.starter and project.test.retries == 2
+    assert not project.starter and project.test.retries == 3
 
 
 def test_a_file_whose_name_is_no_name_is_refused(tmp_path: Path) -> None:

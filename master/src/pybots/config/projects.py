@@ -85,7 +85,7 @@ class TestTable(Closed):
     args: Several[Word] = ()
     directory: RelPath = "."
     results: PathOrNone = ""
-    retries: Annotated[int, Field(ge=0, le=5)] = 2
+    retries: Annotated[int, Field(ge=0, le=5)] = 3
 
 
 class ProjectFile(Closed):
