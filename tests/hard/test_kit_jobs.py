@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from pybots_worker.contract import (
 from pybots_worker.contract import (
     Test as How,
 )
-from pybots_worker.engine import OutOfOrderError, Workshop
+from pybots_worker.engine import ROOM, OutOfOrderError, Workshop
 from pybots_worker.settings import WorkshopSettings
 
 DISCOVER = How(runner="unittest", args=("discover", "-s", "tests", "-t", "."))
@@ -317,3 +318,20 @@ def test_bad_outcomes_are_the_contracts(mini: Mini) -> None:
     )
     bad = [test for test in report.tests if test.outcome in BAD_OUTCOMES]
     assert bad and all(test.failure and test.failure.type and test.retried for test in bad)
+
+
+def test_what_is_put_away_is_gone_for_jobs_and_removed_when_asked(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path, WorkshopSettings(local=True))
+    folder = shop.folder("7-3")
+    (folder.work / "deep/er").mkdir(parents=True)
+    shop.put_away(folder)
+    shop.put_away(folder)  # twice does no harm
+    assert not list((tmp_path / "jobs").iterdir())
+    shop.empty(lambda: True)
+    left = list((tmp_path / "gone").iterdir())
+    assert len(left) == (shutil.disk_usage(tmp_path).free >= ROOM)
+    shop.empty(lambda: False)
+    assert not list((tmp_path / "gone").iterdir())
+    (tmp_path / "gone/8-1.x").mkdir()
+    shop.sweep()
+    assert not list((tmp_path / "gone").iterdir())

@@ -18,7 +18,7 @@ from buildbot_worker.pb import BotFactory
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import MultiService
 from twisted.cred.credentials import UsernamePassword
-from twisted.internet import defer
+from twisted.internet import defer, threads
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.python import log
@@ -36,6 +36,8 @@ from pybots_worker.settings import WorkshopSettings, load
 from pybots_worker.welcome import Rest
 
 KEEPALIVE_SECONDS: Final = 300
+QUIET_SECONDS: Final = 15.0
+"""After the last job's end: then what jobs left is removed, unless another one has begun."""
 PROGRAM: Final = (sys.executable, "-P", "-m", "pybots_worker.warm")
 """What runs phases; the workshop's folder is its argument. -P: the working folder is no place to import from."""
 
@@ -126,6 +128,7 @@ class Bot(pb.Referenceable, MultiService):
         self._slots: dict[str, Slot] = {}
         self._begun: dict[str, tuple[Order, Slot, JobFolder]] = {}
         self.resting: Rest | None = None
+        self._tidying: Any = None
 
     @property
     def at_work(self) -> int:
@@ -185,10 +188,23 @@ class Bot(pb.Referenceable, MultiService):
         """Nothing of the job is needed any more. Blocks."""
         begun = self._begun.pop(name, None)
         if begun is not None:
-            self.workshop.end(begun[2])
+            self.workshop.put_away(begun[2])
+            self.reactor.callFromThread(self._tidy_later)
+
+    def _tidy_later(self) -> None:
+        """What jobs left is removed when nothing was begun for a while."""
+        if self._tidying is not None and self._tidying.active():
+            self._tidying.cancel()
+        self._tidying = self.reactor.callLater(QUIET_SECONDS, self._tidy)
+
+    def _tidy(self) -> None:
+        if not self.busy:
+            threads.deferToThread(self.workshop.empty, lambda: self.busy).addErrback(log.err)
 
     def stopService(self) -> Any:
         """End every phase and wait until nothing is left of it."""
+        if self._tidying is not None and self._tidying.active():
+            self._tidying.cancel()
         stopped = [defer.maybeDeferred(MultiService.stopService, self)]
         return defer.gatherResults([*stopped, *(slot.stop() for slot in self._slots.values())])
 

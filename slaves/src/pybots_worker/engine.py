@@ -13,9 +13,12 @@ at any moment, the folder says in which phase, and nothing half-made is in a cac
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -45,6 +48,8 @@ from pybots_worker.settings import WorkshopSettings
 
 CACHES: Final = ("interpreters", "sources", "uv", "ccache", "configure")
 KEPT_CONFIGURE: Final = 200
+ROOM: Final = 10 << 30
+"""Bytes that must be free for finished jobs' files to be left for a quiet moment."""
 """Answers of configure that are kept, a few hundred KB each."""
 
 _result: Final = msgspec.json.Decoder(PhaseResult)
@@ -71,6 +76,7 @@ class Workshop:
         for name in CACHES:
             (self._cache / name).mkdir(parents=True, exist_ok=True)
         self._jobs.mkdir(exist_ok=True)
+        self._gone.mkdir(exist_ok=True)
 
     def _agree(self) -> None:
         """Blobs travel as its owner decided, and to its own farm only."""
@@ -88,6 +94,10 @@ class Workshop:
     @property
     def _jobs(self) -> Path:
         return self.root / "jobs"
+
+    @property
+    def _gone(self) -> Path:
+        return self.root / "gone"
 
     @cached_property
     def facts(self) -> Facts:
@@ -141,10 +151,26 @@ class Workshop:
         """Remove everything of the job."""
         remove(folder.root)
 
+    def put_away(self, folder: JobFolder) -> None:
+        """Nothing of the job is needed any more; `empty` removes it later. Removing ten thousand files would slow down the
+        next job, which makes as many. Where room is short they are removed at once."""
+        with suppress(FileNotFoundError):
+            folder.root.rename(self._gone / f"{folder.name}.{secrets.token_hex(4)}")
+        if shutil.disk_usage(self.root).free < ROOM:
+            self.empty(lambda: False)
+
+    def empty(self, stop: Callable[[], bool]) -> None:
+        """Remove what was put away, one job's after the other until `stop` says so. Blocks."""
+        for leftover in list(self._gone.iterdir()):
+            if stop():
+                return
+            remove(leftover)
+
     def sweep(self) -> None:
         """Remove what killed predecessors left. Only the workshop's owner calls it, while no job runs."""
         for leftover in self._jobs.iterdir():
             remove(leftover)
+        self.empty(lambda: False)
         self.machine.interpreters.sweep()
         self.machine.sources.sweep()
         self.machine.uv.sweep()

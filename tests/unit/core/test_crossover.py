@@ -51,6 +51,7 @@ def needs(*sets: Mix) -> object:
     return lambda new: "bad" if any(one <= new for one in sets) else "good"
 
 
+@pytest.mark.deep
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.sampled_from(AXES), min_size=1), st.data())
 def test_the_axis_or_the_interaction_is_found(changed: set[Axis], data: st.DataObject) -> None:

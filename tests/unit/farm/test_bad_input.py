@@ -51,6 +51,7 @@ def test_a_hundred_thousand_failures_are_few_breakages(world: World) -> None:
     assert all(len(part.tests) <= 500 for part in parts)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", [EVIL, "n" * 10_000, EVIL * 300, "<install>", "\u00e9\u0000", " "])
 def test_a_name_made_to_harm_is_kept_in_normal_form(world: World, name: str) -> None:
     """Also in the verdict's words, the breakage's title and the letters' subjects."""

@@ -362,6 +362,7 @@ def harmless(subject: str, body: str) -> None:
     assert not set(body.split("\n")) & STRUCTURE
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("topic", TOPICS)
 def test_hostile_words_stay_in_their_place(topic: Topic) -> None:
     """Test names, errors, titles, authors, revisions: whatever they hold, the message's structure is ours."""
@@ -380,6 +381,7 @@ def _stays_in_its_place(topic: Topic, evil: str) -> None:
     harmless(*text(topic, rows=(row,), commit=line, commits=(line,)))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("topic", ALARMS)
 @pytest.mark.parametrize("state", ["open", "farm"])
 def test_the_farms_own_letters_are_as_harmless(topic: Alarm, state: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.worker.kit_builders import make_job
+from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.spread import pb
 
@@ -23,6 +25,7 @@ class FakeWorkshop:
         self.root = root
         self.begun: list[str] = []
         self.ended: list[str] = []
+        self.emptied = 0
 
     def begin(self, job: Job) -> JobFolder:
         folder = JobFolder(self.root / "jobs" / f"{job.run}-{job.attempt}")
@@ -30,8 +33,18 @@ class FakeWorkshop:
         self.begun.append(folder.name)
         return folder
 
-    def end(self, folder: JobFolder) -> None:
+    def put_away(self, folder: JobFolder) -> None:
         self.ended.append(folder.name)
+
+    def empty(self, stop: Callable[[], bool]) -> None:
+        self.emptied += not stop()
+
+
+class Reactor(Clock):
+    """A clock with the one method of threads, which are none here."""
+
+    def callFromThread(self, call: Callable[[], None]) -> None:
+        call()
 
 
 @pytest.fixture
@@ -41,7 +54,7 @@ def shop(tmp_path: Path) -> FakeWorkshop:
 
 @pytest.fixture
 def made(shop: FakeWorkshop) -> bot.Bot:
-    return bot.Bot(Clock(), shop, WorkshopSettings(slots=2), PLATFORM)
+    return bot.Bot(Reactor(), shop, WorkshopSettings(slots=2), PLATFORM)
 
 
 def remote_methods(of: type) -> set[str]:
@@ -130,3 +143,21 @@ def test_a_job_that_was_never_finished_is_removed_when_the_next_one_comes(
     made.open(order(attempt=9), other)
     made.open(order(attempt=4), slot)
     assert shop.ended == ["7-3"]
+
+
+def test_what_jobs_left_is_removed_in_a_quiet_moment(
+    made: bot.Bot, shop: FakeWorkshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot.threads, "deferToThread", defer.maybeDeferred)
+    slot, _ = slots(made)
+    first, second = order(), order(attempt=4)
+    slot.open(first)
+    slot.close(first.folder)
+    made.reactor.advance(bot.QUIET_SECONDS - 1)
+    slot.open(second)
+    made.reactor.advance(2)
+    assert shop.ended == ["7-3"]
+    assert shop.emptied == 0, "another job has begun"
+    slot.close(second.folder)
+    made.reactor.advance(bot.QUIET_SECONDS)
+    assert shop.emptied == 1
