@@ -48,6 +48,7 @@ def real(
             "mail.transport": "smtp",
             "mail.smtp.host": "127.0.0.1",
             "mail.smtp.port": smtp[0].port,
+            "investigator.probes_per_day": 0,  # what it would build comes into nobody's way here
         },
     )
     farm = open_farm(folder.root)
