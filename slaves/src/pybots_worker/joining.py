@@ -22,7 +22,7 @@ from pybots_worker.welcome import Code, Join, Joined
 
 UNDER_WAY: Final = "joining.json"
 """While the answer is awaited: which code was sent with which credential, so that asking again is harmless."""
-OURS: Final = ("cache", "jobs", "venv", settings.FILE, UNDER_WAY, signs.PAUSED, signs.LOCK)
+OURS: Final = ("cache", "jobs", "gone", "venv", settings.FILE, UNDER_WAY, signs.PAUSED, signs.LOCK)
 """What `leave` removes from the worker's folder; anything else there is its owner's."""
 
 
