@@ -227,7 +227,10 @@ def test_keys_walk_over_the_console(yard: Yard, open_tab: Opener) -> None:
     tab.page.keyboard.press("n")
     reached = _focused(tab)
     assert (reached["row"], reached["box"]) == (newest_red, "box s-new")
-    assert tab.page.locator("#detail").inner_text()
+    assert tab.page.locator("#detail").inner_text() == tab.page.locator(":focus").get_attribute(
+        "title"
+    )
+    assert "anchor" in tab.page.locator("#detail").inner_text()
     tab.page.locator("input[name=who]").focus()
     tab.page.keyboard.type("njk")
     assert tab.page.locator("input[name=who]").input_value() == "njk", "letters are letters there"

@@ -144,7 +144,7 @@ def _print(farm: Farm, one: Answered, as_json: bool) -> None:
     print(f"breakage {one.id}: {one.title}")
     facts = {
         "state": one.state,
-        "disposition": WORDS.get(one.disposition, one.disposition),  # type: ignore[call-overload] # unknown ones stay as they are
+        "disposition": WORDS.get(one.disposition, one.disposition),
         "person": one.person,
         "issue": one.issue,
         "note": one.note,

@@ -213,8 +213,11 @@ def _for_confidence(
     while mass < min(target, SUREST) and max(counts) < AT_ONCE:
         before = _before(belief, culprit)
         late = before < 1 - mass - before
-        seen = (found.index, "bad") if late else (found.parent, "good")
-        added.append(Observation(index=seen[0], outcome=seen[1]))  # type: ignore[arg-type]
+        added.append(
+            Observation(index=found.index, outcome="bad")
+            if late
+            else Observation(index=found.parent, outcome="good")
+        )
         belief = believe(state.trail, state.noise, added)
         gained, mass = belief.mass(culprit, culprit) - mass, belief.mass(culprit, culprit)
         if gained < GAIN:

@@ -12,13 +12,14 @@ from pybots.core.normal import one_line
 Disposition = Literal["untriaged", "expected", "python", "project", "dependency"]
 DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 
-WORDS: Final[dict[Disposition, str]] = {
+WORDS: Final[dict[str, str]] = {
     "untriaged": "nobody has looked yet",
     "expected": "expected: the change is meant to do this",
     "python": "CPython's bug",
     "project": "the project's bug",
     "dependency": "a dependency's bug",
 }
+"""Each disposition in words; one of a newer ledger is shown as it stands."""
 USUAL_DAYS: Final = 90.0
 """An answer without an expiry holds this long; then somebody looks again."""
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[!-~]*)?")

@@ -9,8 +9,9 @@ was killed goes on where it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Literal
 
 from pybots.core import bisect, confirm, crossover, likely
@@ -384,10 +385,10 @@ def _next(
     whole = _case(inquiry, way).changed
     here = [one for one in inquiry.seen if one.way == way and one.outcome is None]
     running = [one.place for one in here if one.place is not None and one.stage == "search"]
-    make: Callable[..., Ask] = lambda place, **more: Ask(way=way, new=whole, place=place, **more)  # noqa: E731
+    make = partial(Ask, way=way, new=whole)
     if not judged.runs:
         found = bisect.next_probes(state, idle_workers=idle, running=running)
-        return [make(one.index, stage="search", why=one.why) for one in found]
+        return [make(place=one.index, stage="search", why=one.why) for one in found]
     asks: list[Ask] = []
     for ask in judged.runs:
         under_way = sum(
@@ -395,7 +396,7 @@ def _next(
             for one in here
         )
         why = "makes sure of the change found" + (", elsewhere" if ask.elsewhere else "")
-        one = make(ask.index, stage="confirm", why=why, not_by=ask.not_by)
+        one = make(place=ask.index, stage="confirm", why=why, not_by=ask.not_by)
         asks += [one] * (ask.times - under_way)
     return asks[: max(idle, 0)]
 

@@ -16,7 +16,7 @@ from pybots.core.signatures import exception_of
 from pybots.laptop.interpreters import Built
 from pybots.laptop.workbench import Workbench
 from pybots_worker import contract
-from pybots_worker.sandbox import Sink
+from pybots_worker.sandbox import Sink, Stream
 
 TAIL: Final = 64_000
 
@@ -102,14 +102,13 @@ class _Log:
 
     def __init__(self, sink: Sink | None) -> None:
         self._sink = sink
-        self._errors: list[str] = []
         self._tail = b""
 
-    def __call__(self, stream: str, data: bytes) -> None:
+    def __call__(self, stream: Stream, data: bytes) -> None:
         if stream != "header" and b"error" in data:
             self._tail = (self._tail + data)[-TAIL:]
         if self._sink is not None:
-            self._sink(stream, data)  # type: ignore[arg-type]
+            self._sink(stream, data)
 
     def causes(self) -> tuple[str, ...]:
         """The first compiler error, if the log has one."""

@@ -120,7 +120,9 @@ class Search:
                     for task in done:
                         probe = running.pop(task)
                         state = self._seen(state, probe.index, probe.stage, *task.result())
-            except BaseException:
+            except (
+                BaseException
+            ):  # Ctrl-C above all: the probes under way must end before the pool can
                 self.lab.cancel.set()
                 raise
 

@@ -186,7 +186,7 @@ def _issues(farm: Farm, connection: Connection, number: int) -> tuple[IssueText,
 def _answer(row: Any, now: float) -> list[Fact]:
     """What people said, as long as it holds; the address it came from is nobody's business."""
     said = answers.answered(row, now)
-    words = WORDS.get(said.disposition, said.disposition)  # type: ignore[call-overload] # unknown ones stay as they are
+    words = WORDS.get(said.disposition, said.disposition)
     facts = [Fact(name="Disposition", value=words)]
     if said.person:
         facts.append(Fact(name="Looked after by", value=said.person))

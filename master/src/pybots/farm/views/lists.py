@@ -101,7 +101,7 @@ def breakage_rows(
 def disposition_words(row: Any, now: float) -> str:
     """What people say about a row of `breakages`, as far as it still holds."""
     said = current(row.disposition, row.expires, now)
-    return str(WORDS.get(said, said))  # type: ignore[call-overload] # unknown ones stay as they are
+    return WORDS.get(said, said)
 
 
 def _breakage(row: Any, tally: Any, now: float) -> BreakageRow:

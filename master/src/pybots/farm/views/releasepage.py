@@ -134,7 +134,7 @@ def _blocker(cause: Cause, shown: _Lanes) -> Blocker:
     return Blocker(
         number=cause.number,
         title=cause.title,
-        disposition=str(WORDS.get(cause.disposition, cause.disposition)),  # type: ignore[call-overload] # unknown ones stay as they are
+        disposition=WORDS.get(cause.disposition, cause.disposition),
         who=cause.person,
         lanes=shown.rows(cause.names),
         culprit=CommitLine(

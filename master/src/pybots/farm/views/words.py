@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pybots.farm import kit
 from pybots.farm.home import Farm
 from pybots.farm.views.common import Visit
 from pybots.farm.views.frame import bare_frame, frame
 from pybots_status.pages import ErrorPage, Legend, TextBlock, TextPage
+
+Blocks = tuple[tuple[Literal["heading", "text", "code"], str], ...]
 
 
 def legend(farm: Farm, visit: Visit) -> Legend:
@@ -20,7 +24,7 @@ def join(farm: Farm, visit: Visit) -> TextPage:
     """How to volunteer a machine, and how to register a project."""
     with farm.ledger.read() as connection:
         around = frame(farm, connection, visit, title="Join", current="join", refresh=0)
-    blocks = (
+    blocks: Blocks = (
         ("heading", "Register a project"),
         ("text", "One small file: where the project's sources come from, and how its tests run."),
         (
@@ -34,11 +38,11 @@ def join(farm: Farm, visit: Visit) -> TextPage:
     return TextPage(
         frame=around,
         heading="Take part",
-        blocks=tuple(TextBlock(kind=kind, text=text) for kind, text in blocks),  # type: ignore[arg-type]
+        blocks=tuple(TextBlock(kind=kind, text=text) for kind, text in blocks),
     )
 
 
-def _volunteer(farm: Farm) -> tuple[tuple[str, str], ...]:
+def _volunteer(farm: Farm) -> Blocks:
     """One command after an invitation. What the kit is called comes from the kit itself."""
     url = farm.config.url
     try:
