@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from pybots_status import assets, links, pages, text
 from pybots_status.charts import number
+from pybots_status.kept import Kept
 from pybots_status.pages import Cell, Frame, Page
 from pybots_status.states import ALL_STATES, STATES
-from pybots_status.views import view
+from pybots_status.views import strip_words, view
 
 Rewrite = Callable[[str], str]
 
@@ -99,6 +100,8 @@ def make_environment(base_url: str = "", rewrite: Rewrite | None = None) -> Envi
         all_states=ALL_STATES,
         Cell=Cell,
         chart_number=number,
+        kept=Kept(),
+        strip_words=strip_words,
     )
     return environment
 

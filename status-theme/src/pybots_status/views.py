@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from pybots_status import links
 from pybots_status.charts import draw
 from pybots_status.pages import (
     Cell,
-    ColumnGroup,
     CommitRow,
     Console,
     Page,
@@ -36,17 +36,8 @@ FEW = 8
 class ShownRow:
     """A commit's row: `cells` as (opens a platform, cell), `summary` one cell per platform for phones."""
 
-    commit: CommitRow
     cells: tuple[tuple[bool, Cell], ...]
     summary: tuple[Cell, ...]
-
-
-def _slices(groups: tuple[ColumnGroup, ...]) -> list[slice]:
-    slices, start = [], 0
-    for group in groups:
-        slices.append(slice(start, start + len(group.columns)))
-        start += len(group.columns)
-    return slices
 
 
 def summary(cells: tuple[Cell, ...], href: str = "", title: str = "") -> Cell:
@@ -57,16 +48,33 @@ def summary(cells: tuple[Cell, ...], href: str = "", title: str = "") -> Cell:
     return Cell(state=state, count=alike if loud and alike > 1 else 0, href=href, title=title)
 
 
-def _row(row: CommitRow, slices: list[slice], *, merged: bool) -> ShownRow:
-    starts = {part.start for part in slices}
-    cells = row.cells
-    if not merged:
-        cells = tuple(replace(cell, joined_above=False, joined_below=False) for cell in cells)
-    return ShownRow(
-        commit=row,
-        cells=tuple((index in starts, cell) for index, cell in enumerate(cells)),
-        summary=tuple(summary(row.cells[part], links.commit(row.sha)) for part in slices),
-    )
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a console's rows are laid out: how many columns each platform has, whether boxes of one run are joined."""
+
+    platforms: tuple[int, ...]
+    expanded: bool
+
+    @property
+    def width(self) -> int:
+        return sum(self.platforms) + 1
+
+    def parts(self, cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], ...]:
+        """Cells by platform."""
+        rest = iter(cells)
+        return tuple(tuple(islice(rest, count)) for count in self.platforms)
+
+    def row(self, row: CommitRow) -> ShownRow:
+        """A commit's row as it is shown."""
+        cells = row.cells
+        if self.expanded:
+            cells = tuple(replace(cell, joined_above=False, joined_below=False) for cell in cells)
+        return ShownRow(
+            cells=tuple(
+                (index == 0, cell) for part in self.parts(cells) for index, cell in enumerate(part)
+            ),
+            summary=tuple(summary(part, links.commit(row.sha)) for part in self.parts(row.cells)),
+        )
 
 
 def strip_words(strip: Strip) -> str:
@@ -84,15 +92,16 @@ def _console(page: Console) -> dict[str, Any]:
     for row in page.rows:
         if len(row.cells) != len(columns):
             raise ValueError(f"{row.sha}: {len(row.cells)} cells for {len(columns)} columns")
-    slices = _slices(page.groups)
     now = tuple(column.now for column in columns)
+    layout = Layout(
+        platforms=tuple(len(group.columns) for group in page.groups),
+        expanded=page.filters.expanded,
+    )
     return {
-        "rows": tuple(_row(row, slices, merged=not page.filters.expanded) for row in page.rows),
-        "now_summary": tuple(summary(now[part]) for part in slices),
+        "layout": layout,
+        "now_summary": tuple(summary(part) for part in layout.parts(now)),
         "strips": page.strips[:STRIPS_SHOWN],
         "more_strips": page.strips[STRIPS_SHOWN:],
-        "strip_words": strip_words,
-        "width": len(columns) + 1,
         "wide": len(columns) > WIDE,
         "few": len(columns) <= FEW,
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, and_, func, select
 
 from pybots.farm.views.common import run_state, state
@@ -15,6 +17,11 @@ from pybots_status.pages import State
 
 BANNER_COMMITS: Final = 40
 """How far back the banner looks for the newest build of each column."""
+KEPT: Final = 512
+"""So many columns' builds are remembered."""
+
+_FACTS: Final = msgspec.json.Decoder(list[tuple[int, int, str, int | None, str | None, str | None]])
+"""Position, interpreter, its state; its newest run's number, state and verdict."""
 
 commits, interpreters, runs = schema.commits, schema.interpreters, schema.runs
 
@@ -31,20 +38,39 @@ class Build:
     run: int
 
 
-def window(connection: Connection, branch: str, low: int, high: int) -> list[Build]:
-    """The interpreters of the commits between two positions, newest first."""
+def told(connection: Connection, branch: str, low: int, high: int) -> dict[Column, str]:
+    """Per column, the interpreters of the commits between two positions, as JSON for `read`."""
+    fact = func.json_array(
+        commits.c.position, interpreters.c.id, interpreters.c.state,
+        runs.c.id, runs.c.state, runs.c.verdict,
+    )  # fmt: skip
     rows = connection.execute(
-        select(
-            commits.c.position, interpreters.c.platform, interpreters.c.flavour,
-            interpreters.c.state, runs.c.id, runs.c.state.label("run_state"), runs.c.verdict,
-        )
-        .join(interpreters, interpreters.c.content_key == commits.c.content_key)
+        select(interpreters.c.platform, interpreters.c.flavour, func.json_group_array(fact))
+        .join_from(commits, interpreters, interpreters.c.content_key == commits.c.content_key)
         .join(runs, runs.c.id == _last_run(), isouter=True)
         .where(commits.c.branch == branch, commits.c.position.between(low, high))
-        .order_by(commits.c.position.desc(), interpreters.c.id)
-    ).all()  # fmt: skip
-    columns: dict[tuple[str, str], Column] = {}
-    return [_build(row, columns) for row in rows]
+        .group_by(interpreters.c.platform, interpreters.c.flavour)
+        .order_by(interpreters.c.platform, interpreters.c.flavour)
+    ).all()
+    return {Column(platform, flavour): text for platform, flavour, text in rows}
+
+
+@lru_cache(KEPT)
+def read(column: Column, text: str) -> tuple[Build, ...]:
+    """What `told` gave of a column, newest first. Remembered: of most columns it is what it was."""
+    facts = sorted(_FACTS.decode(text), key=lambda fact: (-fact[0], fact[1]))
+    return tuple(_build(column, *fact) for fact in facts)
+
+
+@lru_cache(KEPT)
+def cells(column: Column, text: str) -> str:
+    """The same as a lane's cells (console.Heard): one per commit, a build that failed before others."""
+    known: dict[int, Build] = {}
+    for build in read(column, text):
+        if build.run and (build.position not in known or build.failed):
+            known[build.position] = build
+    made = [(build.position, build.run, build.state, 0) for build in known.values()]
+    return msgspec.json.encode(made).decode()
 
 
 def _last_run() -> Any:
@@ -63,14 +89,13 @@ def _last_run() -> Any:
     )
 
 
-def _build(row: Any, columns: dict[tuple[str, str], Column]) -> Build:
-    position, platform, flavour, word, run, run_word, verdict = row
-    key = (platform, flavour)
-    if key not in columns:
-        columns[key] = Column(platform, flavour)
+def _build(
+    column: Column, position: int, _id: int, word: str,
+    run: int | None, run_word: str | None, verdict: str | None,
+) -> Build:  # fmt: skip
     return Build(
         position=position,
-        column=columns[key],
+        column=column,
         built=word == "published",
         failed=word == "failed",
         state=_state(word, run, run_word, verdict),
@@ -93,26 +118,25 @@ def last_builds(connection: Connection, branch: str) -> Mapping[Column, Build]:
     )
     if newest is None:
         return {}
-    return newest_of(window(connection, branch, newest - BANNER_COMMITS, newest))
+    return newest_of(told(connection, branch, newest - BANNER_COMMITS, newest))
 
 
 def stretch(
     connection: Connection, branch: str, low: int, high: int, newest: int
-) -> tuple[list[Build], Mapping[Column, Build]]:
-    """(the window from `low` to `high`, the last builds): read at once where the one reaches the other."""
+) -> tuple[Mapping[Column, str], Mapping[Column, Build]]:
+    """(what is told from `low` to `high` at least, the last builds): read at once where the one reaches the other."""
     if high < newest - BANNER_COMMITS:
-        return window(connection, branch, low, high), last_builds(connection, branch)
-    found = window(connection, branch, min(low, newest - BANNER_COMMITS), newest)
-    recent = [build for build in found if build.position >= newest - BANNER_COMMITS]
-    return [build for build in found if low <= build.position <= high], newest_of(recent)
+        return told(connection, branch, low, high), last_builds(connection, branch)
+    found = told(connection, branch, min(low, newest - BANNER_COMMITS), newest)
+    return found, newest_of(found, newest - BANNER_COMMITS)
 
 
-def newest_of(found: Sequence[Build]) -> dict[Column, Build]:
-    """Per column the newest finished build; one on its way only where nothing is finished. `found`: newest first."""
-    chosen: dict[Column, Build] = {}
-    for build in found:
-        known = chosen.get(build.column)
-        ended = build.built or build.failed
-        if known is None or (ended and not (known.built or known.failed)):
-            chosen[build.column] = build
-    return chosen
+def newest_of(found: Mapping[Column, str], low: int = 0) -> dict[Column, Build]:
+    """Per column the newest finished build from position `low` on; one on its way only where nothing is finished."""
+    made: dict[Column, Build] = {}
+    for column, text in found.items():
+        recent = [build for build in read(column, text) if build.position >= low]
+        ended = next((build for build in recent if build.built or build.failed), None)
+        if recent:
+            made[column] = ended or recent[0]
+    return made

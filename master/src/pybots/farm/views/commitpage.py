@@ -104,7 +104,7 @@ def _interpreters(connection: Connection, row: Any) -> tuple[InterpreterRow, ...
 
 def _runs(connection: Connection, row: Any) -> tuple[RunRow, ...]:
     """The runs that speak for the commit: per lane its own, else the first that contains it; then controls, probes …"""
-    own = history.seen(connection, row.branch, row.position, row.position)
+    own = history.seen_at(connection, row.branch, row.position)
     mine = {item.lane for item in own}
     later = [
         item

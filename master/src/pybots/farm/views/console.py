@@ -8,11 +8,14 @@ more lane of it, silent while they pass. A lane's first run speaks for its own c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cached_property, cmp_to_key, lru_cache
 from typing import Final, NamedTuple
 
+import msgspec
+
+from pybots.farm.views.common import state
 from pybots_status import links
 from pybots_status.pages import Cell, State, worst
 from pybots_status.states import STATES
@@ -21,6 +24,14 @@ GREEN: Final = frozenset({"passed", "fixed", "flaky"})
 BAD: Final = frozenset({"new_failure", "running_failing", "still_failing", "blocked", "infra"})
 MAX_NAMES: Final = 4
 """Projects named in a box's title; more are counted."""
+KEPT_COLUMNS: Final = 256
+"""So many columns of consoles are remembered, each about 40 KB."""
+KEPT_ROWS: Final = 60
+"""Of longer windows nothing is remembered."""
+
+_TOLD: Final = msgspec.json.Decoder(list[tuple[int, int, str, int]])
+"""A lane's cells: position, run, state, newly failing tests."""
+NOTHING: Final = "[]"
 
 
 class Column(NamedTuple):
@@ -65,43 +76,98 @@ class Voice(NamedTuple):
     seen: Seen
 
 
-class Box(NamedTuple):
-    """What a column says of one commit."""
+@dataclass(frozen=True, eq=False)
+class Box:
+    """What a column says of one commit. Rows of one pillar share it, and what is derived from it is derived once."""
 
     column: Column
     voices: tuple[Voice, ...]
     state: State
 
-    @property
+    @cached_property
     def runs(self) -> frozenset[int]:
         return frozenset(voice.seen.run for voice in self.voices)
 
-    @property
+    @cached_property
     def loudest(self) -> tuple[Voice, ...]:
         """The lanes that are in the state shown."""
         return tuple(voice for voice in self.voices if voice.seen.state == self.state)
 
+    @cached_property
+    def words(self) -> str:
+        return title(self.column, [(voice.lane.name, voice.seen) for voice in self.voices])
 
-def boxes(
-    positions: Sequence[int],
-    lanes: Iterable[Lane],
-    seen: Iterable[Seen],
-    *,
-    before: Collection[int],
-) -> list[dict[Column, Box]]:
+    @cached_property
+    def run(self) -> int:
+        """The only run that says so; 0 when there are several."""
+        return self.loudest[0].seen.run if len(self.loudest) == 1 else 0
+
+    @cached_property
+    def looks(self) -> dict[tuple[str, bool, bool], Cell]:
+        """The cells that were made of it."""
+        return {}
+
+
+class Heard(NamedTuple):
+    """All that one lane has to say in a window of commits.
+
+    `told`: its cells as JSON, as the ledger gave them (`told_cells`). `beyond`: the next newer one, where there is one.
+    `older`: it has a run before the window. `away`: nobody who could run it is there, so what waits is offline."""
+
+    lane: Lane
+    told: str
+    beyond: Seen | None = None
+    older: bool = False
+    away: bool = False
+
+
+def boxes(positions: Sequence[int], heard: Iterable[Heard]) -> list[dict[Column, Box]]:
     """One mapping per commit of `positions` (newest first), with the boxes that say something.
 
-    `seen` has every cell between the oldest and the newest position, and of each lane the next newer one where there
-    is one. `before`: the ids of lanes that have a run older than the oldest position."""
-    by_lane: dict[int, list[Seen]] = defaultdict(list)
-    for item in seen:
-        by_lane[item.lane].append(item)
-    grid: list[dict[Column, list[Voice]]] = [defaultdict(list) for _ in positions]
-    for lane in lanes:
-        entries = sorted(by_lane.get(lane.id, ()), key=_newest_first)
-        for index, item in _cover(positions, entries, lane.id in before):
-            grid[index][lane.column].append(Voice(lane, item))
-    return _boxes(grid)
+    A column of which the ledger says what it said before is taken over as it was: of a hundred lanes one has changed."""
+    columns: dict[Column, list[Heard]] = defaultdict(list)
+    for item in heard:
+        columns[item.lane.column].append(item)
+    grid: list[dict[Column, Box]] = [{} for _ in positions]
+    make = _kept_column if len(positions) <= KEPT_ROWS else _column
+    for column, voices in columns.items():
+        for index, box in enumerate(make(column, tuple(positions), tuple(voices))):
+            if box is not None:
+                grid[index][column] = box
+    return grid
+
+
+def _column(
+    column: Column, positions: tuple[int, ...], heard: tuple[Heard, ...]
+) -> list[Box | None]:
+    """A column's box for each commit."""
+    rows: list[list[Voice]] = [[] for _ in positions]
+    for item in heard:
+        for index, seen in _cover(positions, _entries(item), item.older):
+            if item.lane.project or seen.state not in GREEN:
+                rows[index].append(Voice(item.lane, seen))
+    return list(_boxes(column, rows))
+
+
+_kept_column = lru_cache(KEPT_COLUMNS)(_column)
+
+
+def _entries(heard: Heard) -> list[Seen]:
+    """Newest first."""
+    words: dict[str, State] = {}
+    lane = heard.lane.id
+    found = [
+        Seen(lane, at, run, words.get(word) or words.setdefault(word, state(word)), count)
+        for at, run, word, count in _TOLD.decode(heard.told)
+    ]
+    if heard.beyond is not None:
+        found.append(heard.beyond)
+    found.sort(key=_newest_first)
+    if heard.away:
+        return [
+            item._replace(state="offline") if item.state == "queued" else item for item in found
+        ]
+    return found
 
 
 def _newest_first(item: Seen) -> int:
@@ -124,27 +190,14 @@ def _cover(
             yield index, current
 
 
-def _boxes(grid: Sequence[Mapping[Column, Sequence[Voice]]]) -> list[dict[Column, Box]]:
-    """Pillars share one Box object, so that what is derived from it is derived once."""
-    made: list[dict[Column, Box]] = []
-    above: dict[Column, Box] = {}
-    for row in grid:
-        current: dict[Column, Box] = {}
-        for column, found in row.items():
-            voices = tuple(voice for voice in found if voice.lane.project or _loud(voice))
-            before = above.get(column)
-            if before is not None and before.voices == voices:
-                current[column] = before
-            elif voices:
-                current[column] = _box(column, voices)
-        made.append(current)
-        above = current
-    return made
-
-
-def _loud(voice: Voice) -> bool:
-    """An interpreter that builds says nothing by itself: its projects do."""
-    return voice.seen.state not in GREEN
+def _boxes(column: Column, rows: Sequence[Sequence[Voice]]) -> Iterator[Box | None]:
+    """Neighbours that say the same share one Box. An interpreter that builds says nothing by itself: its projects do."""
+    above: Box | None = None
+    for found in rows:
+        voices = tuple(found)
+        if above is None or above.voices != voices:
+            above = _box(column, voices) if voices else None
+        yield above
 
 
 def _box(column: Column, voices: tuple[Voice, ...]) -> Box:
@@ -163,14 +216,13 @@ def cells(
 ) -> list[tuple[Cell, ...]]:
     """The theme's cells: per commit (position, sha) one per column, pillars joined where commits are neighbours."""
     made = []
-    said: dict[int, tuple[tuple[Voice, ...], str]] = {}
     for index, (position, sha) in enumerate(commits):
         above = grid[index - 1] if index and commits[index - 1][0] == position + 1 else {}
         last = index + 1 == len(commits)
         below = {} if last or commits[index + 1][0] != position - 1 else grid[index + 1]
         made.append(
             tuple(
-                _cell(grid[index].get(column), sha, above.get(column), below.get(column), said)
+                _cell(grid[index].get(column), sha, above.get(column), below.get(column))
                 for column in columns
             )
         )
@@ -180,27 +232,25 @@ def cells(
 _EMPTY: Final = Cell()
 
 
-def _cell(
-    box: Box | None,
-    sha: str,
-    above: Box | None,
-    below: Box | None,
-    said: dict[int, tuple[tuple[Voice, ...], str]],
-) -> Cell:
-    """`said`: what was already derived from boxes of this grid, by their identity."""
+def _cell(box: Box | None, sha: str, above: Box | None, below: Box | None) -> Cell:
     if box is None:
         return _EMPTY
-    if id(box) not in said:
-        words = title(box.column, [(voice.lane.name, voice.seen) for voice in box.voices])
-        said[id(box)] = (box.loudest, words)
-    loudest, words = said[id(box)]
+    key = ("" if box.run else sha, _joined(box, above), _joined(box, below))
+    known = box.looks.get(key)
+    if known is None:
+        known = box.looks[key] = _look(box, *key)
+    return known
+
+
+def _look(box: Box, sha: str, joined_above: bool, joined_below: bool) -> Cell:
+    number = len(box.loudest)
     return Cell(
         state=box.state,
-        count=len(loudest) if box.state == "new_failure" and len(loudest) > 1 else 0,
-        href=links.run(loudest[0].seen.run) if len(loudest) == 1 else links.commit(sha),
-        title=words,
-        joined_above=_joined(box, above),
-        joined_below=_joined(box, below),
+        count=number if box.state == "new_failure" and number > 1 else 0,
+        href=links.run(box.run) if box.run else links.commit(sha),
+        title=box.words,
+        joined_above=joined_above,
+        joined_below=joined_below,
     )
 
 

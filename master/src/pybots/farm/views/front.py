@@ -12,7 +12,7 @@ from pybots.farm.home import Farm
 from pybots.farm.views import builds, history
 from pybots.farm.views.activity import activity
 from pybots.farm.views.common import Missing, Visit
-from pybots.farm.views.console import Box, Column, Lane, boxes, is_bad
+from pybots.farm.views.console import NOTHING, Box, Column, Heard, Lane, boxes, is_bad
 from pybots.farm.views.frame import branches, default_branch, frame
 from pybots.farm.views.latest import groups, strips
 from pybots.farm.views.rows import commit_rows
@@ -146,11 +146,11 @@ def _window(connection: Connection, branch: str, asked: Asked, order: Sequence[s
 
 def _builds(
     connection: Connection, branch: str, window: _Window
-) -> tuple[Sequence[builds.Build], Mapping[Column, builds.Build]]:
+) -> tuple[Mapping[Column, str], Mapping[Column, builds.Build]]:
     """The interpreters of the window and somewhat beyond it, and the branch's last ones."""
     newest = history.head(connection, branch)
     if not window.commits or newest is None:
-        return (), builds.last_builds(connection, branch)
+        return {}, builds.last_builds(connection, branch)
     low, high = window.commits[-1].position, window.commits[0].position
     return builds.stretch(connection, branch, low - BUILD_MARGIN, high + BUILD_MARGIN, newest)
 
@@ -162,7 +162,7 @@ def _picture(
     asked: Asked,
     lanes: Sequence[Any],
     window: _Window,
-    made: Sequence[builds.Build],
+    made: Mapping[Column, str],
 ) -> _Picture:
     chosen = [
         row
@@ -177,28 +177,46 @@ def _picture(
     if not window.commits:
         return picture
     positions = [row.position for row in window.commits]
-    low, high = positions[-1], positions[0]
-    built, build_cells = history.build_lanes(made)
-    seen = history.seen(connection, branch, low, high)
-    if window.newer:
-        seen += history.newer(connection, branch, high)
-    before = history.with_older(connection, branch, low)
+    speaking = _heard(connection, branch, chosen, window, made)
     wanted = set(columns)
-    speaking = [history.lane(row) for row in chosen]
-    speaking += [lane for lane in built if lane.column in wanted]
-    away = _away(connection, speaking)
-    told = [
-        item._replace(state="offline") if item.state == "queued" and item.lane in away else item
-        for item in (*seen, *build_cells)
-    ]
-    grid = boxes(positions, speaking, told, before=before)
-    return replace(picture, grid=grid)
+    return replace(
+        picture, grid=boxes(positions, [one for one in speaking if one.lane.column in wanted])
+    )
 
 
-def _away(connection: Connection, lanes: Sequence[Lane]) -> set[int]:
-    """The lanes whose workers are all away."""
+def _heard(
+    connection: Connection,
+    branch: str,
+    lanes: Sequence[Any],
+    window: _Window,
+    made: Mapping[Column, str],
+) -> list[Heard]:
+    """What the lanes say of the window's commits, and beside them the interpreters' builds as lanes of their own."""
+    low, high = window.commits[-1].position, window.commits[0].position
+    told = history.told(connection, branch, low, high)
+    beyond = history.newer(connection, branch, high) if window.newer else []
+    next_one = {item.lane: item for item in beyond}
+    older = history.with_older(connection, branch, low)
     there = history.online(connection)
-    return {lane.id for lane in lanes if lane.column.platform not in there}
+    found = [
+        Heard(
+            lane=history.lane(row),
+            told=told.get(row.id, NOTHING),
+            beyond=next_one.get(row.id),
+            older=row.id in older,
+            away=row.platform not in there,
+        )
+        for row in lanes
+    ]
+    found += [
+        Heard(
+            lane=Lane(id=-1 - number, column=column),
+            told=builds.cells(column, text),
+            away=column.platform not in there,
+        )
+        for number, (column, text) in enumerate(made.items())
+    ]
+    return found
 
 
 def _columns(farm: Farm, lanes: Sequence[Any]) -> list[Column]:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
-from pybots.farm.views.builds import Build
 from pybots.farm.views.common import Missing, run_state, state
 from pybots.farm.views.console import Column, Lane, Seen
 from pybots.ledger import schema
@@ -38,18 +37,26 @@ def lane(row: Row[Any]) -> Lane:
     return Lane(id=row.id, column=Column(row.platform, row.flavour), project=row.project)
 
 
-def seen(connection: Connection, branch: str, low: int, high: int) -> list[Seen]:
-    """The branch's cells between two positions."""
+def told(connection: Connection, branch: str, low: int, high: int) -> dict[int, str]:
+    """By lane, the branch's cells between two positions as JSON: the console reads only those that have changed."""
+    fact = func.json_array(cells.c.position, cells.c.run_id, cells.c.state, cells.c.count)
+    rows = connection.execute(
+        select(cells.c.lane_id, func.json_group_array(fact))
+        .where(cells.c.branch == branch, cells.c.position.between(low, high))
+        .group_by(cells.c.lane_id)
+    )
+    found: dict[int, str] = dict(rows.all())
+    return found
+
+
+def seen_at(connection: Connection, branch: str, position: int) -> list[Seen]:
+    """The branch's cells at one position."""
     rows = connection.execute(
         select(
             cells.c.lane_id, cells.c.position, cells.c.run_id, cells.c.state, cells.c.count
-        ).where(cells.c.branch == branch, cells.c.position.between(low, high))
+        ).where(cells.c.branch == branch, cells.c.position == position)
     )
-    words: dict[str, State] = {}  # some thousands of cells, a dozen words
-    return [
-        Seen(lane, at, run, words.get(word) or words.setdefault(word, state(word)), count)
-        for lane, at, run, word, count in rows
-    ]
+    return [Seen(lane, at, run, state(word), count) for lane, at, run, word, count in rows.all()]
 
 
 def newer(connection: Connection, branch: str, high: int) -> list[Seen]:
@@ -85,19 +92,6 @@ def with_older(connection: Connection, branch: str, low: int) -> set[int]:
 
 def _of_lane(inner: Any) -> tuple[Any, ...]:
     return (inner.c.lane_id == lanes.c.id, inner.c.purpose == "routine", inner.c.state != "dropped")
-
-
-def build_lanes(found: Sequence[Build]) -> tuple[list[Lane], list[Seen]]:
-    """The interpreters' builds as lanes of their own, with negative ids."""
-    ids: dict[Column, int] = {}
-    seen_at: dict[tuple[int, int], Seen] = {}
-    for build in found:
-        lane_id = ids.setdefault(build.column, -1 - len(ids))
-        key = (lane_id, build.position)
-        if build.run and (key not in seen_at or build.failed):
-            seen_at[key] = Seen(lane_id, build.position, build.run, build.state, 0)
-    made = [Lane(id=number, column=column) for column, number in ids.items()]
-    return made, list(seen_at.values())
 
 
 def pending(connection: Connection, branch: str) -> dict[int, State]:

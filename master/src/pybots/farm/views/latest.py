@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from pybots.farm.views.builds import Build
 from pybots.farm.views.common import state
@@ -19,6 +20,9 @@ SHORT: Final[Mapping[str, str]] = {
     "jit": "jit",
 }
 
+KEPT: Final = 20_000
+"""So many last known states of (project, column) are remembered, some 10 MB."""
+
 
 def lane_state(lane: Any, pending: Mapping[int, State]) -> State:
     """The last known state of a row of `lanes`. `pending`: lanes with a run on its way."""
@@ -32,25 +36,32 @@ def groups(
     built: Mapping[Column, Build],
 ) -> tuple[ColumnGroup, ...]:
     """The console's columns under their platforms, each with its last known state; `built`: their newest interpreters."""
-    platforms = list(dict.fromkeys(column.platform for column in columns))
+    platforms: dict[str, list[Column]] = {}
+    for column in columns:
+        platforms.setdefault(column.platform, []).append(column)
+    here = _by_column(lanes)
     return tuple(
         ColumnGroup(
             title=platform,
             columns=tuple(
-                _column(column, lanes, pending, built.get(column))
-                for column in columns
-                if column.platform == platform
+                _column(column, here.get(column, ()), pending, built.get(column)) for column in own
             ),
         )
-        for platform in platforms
+        for platform, own in platforms.items()
     )
+
+
+def _by_column(lanes: Sequence[Any]) -> dict[Column, list[Any]]:
+    found: dict[Column, list[Any]] = {}
+    for row in lanes:
+        found.setdefault(Column(row.platform, row.flavour), []).append(row)
+    return found
 
 
 def _column(
     column: Column, lanes: Sequence[Any], pending: Mapping[int, State], build: Build | None
 ) -> ThemeColumn:
-    here = [row for row in lanes if (row.platform, row.flavour) == column]
-    now = last_known(column, here, pending)
+    now = last_known(column, lanes, pending)
     if build is not None and build.failed and worst((now.state, build.state)) == build.state:
         # Its lanes' last results are of older commits: green ones must not hide that there is nothing to run now.
         words = f"{column.title}: the interpreter does not build"
@@ -62,34 +73,57 @@ def _column(
     )
 
 
+class _Last(NamedTuple):
+    """What is last known of a lane, and its newest conclusive run."""
+
+    project: str
+    state: State
+    run: int | None
+    slug: str
+
+
 def last_known(column: Column, lanes: Sequence[Any], pending: Mapping[int, State]) -> Cell:
     """One box for several lanes' last known states, worst first."""
-    known = [(row, lane_state(row, pending)) for row in lanes]
-    shown = worst(tuple({one for _, one in known}))
-    loudest = [row for row, one in known if one == shown]
-    words = [(row.project, Seen(row.id, 0, 0, one, 0)) for row, one in known if one != "none"]
-    alone = len(loudest) == 1
+    return _cell(
+        column,
+        tuple(
+            _Last(row.project, lane_state(row, pending), row.head_run, row.slug) for row in lanes
+        ),
+    )
+
+
+@lru_cache(KEPT)
+def _cell(column: Column, known: tuple[_Last, ...]) -> Cell:
+    """Remembered: of hundreds of lanes one has changed since the last reader."""
+    shown = worst(tuple({one.state for one in known}))
+    loudest = [one for one in known if one.state == shown]
+    words = [(one.project, Seen(0, 0, 0, one.state, 0)) for one in known if one.state != "none"]
+    alone = loudest[0] if len(loudest) == 1 else None
     return Cell(
         state=shown,
-        count=len(loudest) if shown == "new_failure" and not alone else 0,
-        href=where(loudest[0]) if alone else "",
+        count=len(loudest) if shown == "new_failure" and alone is None else 0,
+        href=_where(alone.run, alone.slug) if alone else "",
         title=title(column, words),
     )
 
 
 def where(lane: Any) -> str:
     """A lane's newest conclusive run, or its page."""
-    return links.run(lane.head_run) if lane.head_run else links.lane(lane.slug)
+    return _where(lane.head_run, lane.slug)
+
+
+def _where(run: int | None, slug: str) -> str:
+    return links.run(run) if run else links.lane(slug)
 
 
 def strips(
     columns: Sequence[Column], lanes: Sequence[Any], pending: Mapping[int, State]
 ) -> tuple[Strip, ...]:
     """One strip per project, one box per column."""
-    projects: dict[str, dict[Column, list[Any]]] = {}
+    rows: dict[str, list[Any]] = {}
     for row in lanes:
-        column = Column(row.platform, row.flavour)
-        projects.setdefault(row.project, {}).setdefault(column, []).append(row)
+        rows.setdefault(row.project, []).append(row)
+    projects = {project: _by_column(own) for project, own in rows.items()}
     return tuple(
         Strip(
             name=project,
