@@ -141,6 +141,7 @@ class _Try:
             env=self.project.env,
             network=self.project.network,
             modules=self.project.modules,
+            services=self.project.services,
         )
         return self._job(workshop, work, self.project, console, quiet)
 
@@ -248,6 +249,8 @@ def _prepare(arguments: argparse.Namespace) -> _Try:
     sha = git.resolve(repository, arguments.commit)
     facts = local.examine(folder.worker)["facts"]
     flavour = _flavour(farm, arguments.flavour, git.version(repository, sha), facts["provided"])
+    if lacking := sorted(project.facts - set(facts["provided"])):
+        raise TryError(f"this machine lacks what {project.name} wants: {', '.join(lacking)}")
     for resolved in sources.refresh(farm, project):
         if (
             resolved.source == source

@@ -42,6 +42,34 @@ Epoch = Annotated[float, Meta(ge=0, le=32_503_680_000)]
 Purpose = Literal["routine", "retry", "control", "probe"]
 Runner = Literal["pytest", "unittest", "trial", "django", "command"]
 Network = Literal["none", "install", "always"]
+Service = Literal["mariadb", "postgresql"]
+Library = Literal[
+    "cairo",
+    "enchant",
+    "expat",
+    "freetype",
+    "gmp",
+    "libcurl",
+    "libev",
+    "libffi",
+    "libjpeg",
+    "libmariadb",
+    "libpq",
+    "libsodium",
+    "libuv",
+    "libxml2",
+    "libxslt",
+    "libyaml",
+    "mpfr",
+    "openblas",
+    "openssl",
+    "sqlite3",
+    "tiff",
+    "zeromq",
+    "zlib",
+    "zstd",
+]
+"""A system library that workers look for."""
 Outcome = Literal[
     "passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "timed_out", "not_run"
 ]
@@ -211,6 +239,8 @@ class ProjectWork(_Wire, frozen=True, tag="project", tag_field="kind"):
     network: Network = "install"
     modules: tuple[Line, ...] = ()
     """Import names whose compiled extension modules are listed in the report; empty: all that the project installed."""
+    services: tuple[Service, ...] = ()
+    """Servers of its own that the tests find on a socket."""
 
 
 class Job(_Wire, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import uv
 
-from pybots_worker import farmlink
+from pybots_worker import farmlink, services
 from pybots_worker.facts import Facts, measure
 from pybots_worker.sandbox import SandboxFacts, probe
 from pybots_worker.settings import SettingsError, WorkshopSettings, load
@@ -72,6 +72,7 @@ def diagnose(root: Path, way: farmlink.Way | None = None) -> Diagnosis:
         _compiler(facts),
         _ccache(facts),
         *_headers(facts),
+        _services(facts),
         _uv(),
         _disk(root),
         _memory(facts),
@@ -142,6 +143,16 @@ def _headers(facts: Facts) -> Iterable[Finding]:
         yield Finding(name="headers", state="warning", what=what, mend=mend)
     else:
         yield Finding(name="headers", state="ok", what="all of the standard library can be built")
+
+
+def _services(facts: Facts) -> Finding:
+    """None of them is missed by CPython or by most projects."""
+    there = [name for name in services.PROGRAMS if f"service:{name}" in facts.provided]
+    if there:
+        return Finding(
+            name="services", state="ok", what=f"jobs can have their own {', '.join(there)}"
+        )
+    return Finding(name="services", state="ok", what="no database servers for jobs that want one")
 
 
 def _uv() -> Finding:

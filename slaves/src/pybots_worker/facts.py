@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pybots_worker import libraries, services
+
 OS_RELEASE: Final = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
 MASQUERADE: Final = Path("/usr/lib/ccache")
 """Where Debian and its like keep links named gcc, cc … to ccache."""
@@ -109,7 +111,8 @@ def compiler_version(command: str = "gcc") -> str:
 
 
 def provided(root: Path = Path("/usr")) -> list[str]:
-    """Facts found by looking: programs by name, development headers as `headers:<name>`."""
+    """Facts found by looking: programs by name, development headers as `headers:<name>`, libraries as `system:<name>`,
+    servers as `service:<name>`."""
     found = [name for name in PROGRAMS if (root / "bin" / name).exists()]
     # CPython's JIT is generated with one version of clang only, so a flavour can ask for `clang-19`.
     found += sorted(p.name for p in (root / "bin").glob("clang-[0-9]*") if p.name[6:].isdigit())
@@ -118,4 +121,4 @@ def provided(root: Path = Path("/usr")) -> list[str]:
     for name, header in HEADERS.items():
         if any((folder / header).exists() for folder in folders):
             found.append(f"headers:{name}")
-    return found
+    return found + libraries.provided(root) + services.provided(root)

@@ -55,6 +55,10 @@ def test_a_file_with_every_key_loads() -> None:
     )
     assert project.env == {"TZ": "UTC", "NOTE": "two\nlines"}
     assert project.wants == ("compiler", "headers:ffi", "g++")
+    assert (project.services, project.system) == (("mariadb", "postgresql"), ("libxml2",))
+    assert project.facts == {
+        *project.wants, "service:mariadb", "service:postgresql", "system:libxml2"
+    }  # fmt: skip
     assert (project.network, project.timeout_minutes, project.memory_mb) == ("always", 1.5, 512)
     assert (project.flavours, project.branches) == (("release", "debug"), ("main", "3.14"))
 

@@ -302,13 +302,16 @@ def test_nothing_waits_for_an_interpreter_that_the_farm_has_given_up(farm: Farm)
 
 
 def test_a_lane_whose_facts_no_worker_has_is_shown_with_the_reason(farm: Farm) -> None:
-    farm = replace(farm, projects={"anchor": make_project(wants=("mariadb",))})
+    farm = replace(
+        farm,
+        projects={"anchor": make_project(wants=("g++",), services=("mariadb",), system=("libpq",))},
+    )
     add_commit(farm, 1)
     assert do_plan(farm) == []
     (lane,) = rows(farm, schema.lanes)
     assert (lane.state, lane.reason) == (
         "no_worker",
-        "no approved worker for linux-x86_64 with mariadb",
+        "no approved worker for linux-x86_64 with g++, service:mariadb, system:libpq",
     )
 
 

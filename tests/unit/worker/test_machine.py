@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import doctest
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pybots_worker import facts, network, settings
+from pybots_worker import contract, facts, libraries, network, settings
 from pybots_worker.network import CA, reach
 from pybots_worker.settings import SettingsError, WorkshopSettings
 
@@ -36,7 +37,30 @@ def test_headers_are_found_by_looking(tmp_path: Path) -> None:
     for name in ("bin/ccache", "include/ffi.h", "include/x86_64-linux-gnu/openssl/ssl.h"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert set(facts.provided(tmp_path)) == {"ccache", "headers:ffi", "headers:ssl"}
+    assert set(facts.provided(tmp_path)) == {
+        "ccache", "headers:ffi", "headers:ssl", "system:libffi", "system:openssl",
+    }  # fmt: skip
+
+
+def test_libraries_and_servers_are_found_by_looking(tmp_path: Path) -> None:
+    """A library by its header or by what pkg-config reads; a server only when all of its programs are there."""
+    assert tuple(libraries.LIBRARIES) == get_args(contract.Library)
+    for name in (
+        "include/libxml2/libxml/xmlversion.h",
+        "lib/x86_64-linux-gnu/pkgconfig/yaml-0.1.pc",
+        "sbin/mariadbd",
+        "lib/postgresql/15/bin/initdb",
+        "lib/postgresql/15/bin/postgres",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = {name for name in facts.provided(tmp_path) if not name.startswith("headers:")}
+    assert found == {"system:libxml2", "system:libyaml", "service:postgresql"}
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/mariadb-install-db").touch()
+    assert "service:mariadb" not in facts.provided(tmp_path)
+    (tmp_path / "bin/my_print_defaults").touch()
+    assert "service:mariadb" in facts.provided(tmp_path)
 
 
 def test_the_examples_hold() -> None:

@@ -101,6 +101,8 @@ class ProjectFile(Closed):
     notify_daily: Several[MailAddress] = ()
     notify_personal: Several[MailAddress] = ()
     wants: Several[Fact] = ()
+    services: Several[contract.Service] = ()
+    system: Several[contract.Library] = ()
     network: contract.Network = "install"
     timeout_minutes: Annotated[float, Field(gt=0, le=1440)] = 30.0
     memory_mb: Annotated[int, Field(ge=64, le=1 << 20)] = 4096

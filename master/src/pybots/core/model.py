@@ -100,6 +100,8 @@ class Project:
     env: dict[str, str] = field(default_factory=dict)
     network: contract.Network = "install"
     wants: tuple[str, ...] = ()
+    services: tuple[contract.Service, ...] = ()
+    system: tuple[contract.Library, ...] = ()
     modules: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     notify_daily: tuple[str, ...] = ()
@@ -110,6 +112,12 @@ class Project:
     flavours: tuple[str, ...] = ()
     branches: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """All that a worker must provide."""
+        services = (f"service:{name}" for name in self.services)
+        return frozenset((*self.wants, *services, *(f"system:{name}" for name in self.system)))
 
 
 @dataclass(frozen=True, kw_only=True)

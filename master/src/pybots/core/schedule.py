@@ -168,7 +168,7 @@ def able(project: Project, platform: str, workers: Iterable[Worker]) -> list[Wor
 
     In the order given: a lane stays with the interpreters of the first. Where nobody builds any, nothing can be run."""
     workers = list(workers)
-    wants = frozenset(project.wants)
+    wants = project.facts
     built = {(worker.platform, worker.abi, worker.trust) for worker in workers if worker.builds}
     return [
         worker

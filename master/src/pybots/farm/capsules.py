@@ -65,6 +65,7 @@ class Capsule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     env: dict[str, contract.Line] = {}
     network: contract.Network = "install"
     modules: tuple[contract.Line, ...] = ()
+    services: tuple[contract.Service, ...] = ()
     breakage: contract.Count = 0
     command: contract.Line = ""
     """What a person types to run it again."""
@@ -131,6 +132,7 @@ def of_breakage(farm: Farm, number: int) -> Capsule:
         env=dict(project.env),
         network=project.network,
         modules=project.modules,
+        services=project.services,
         breakage=number,
         command=f"pybots reproduce breakage-{number}.json",
     )

@@ -187,7 +187,7 @@ def _saw(connection: Connection, subject: int | None) -> frozenset[str]:
 
 def _wants(farm: Farm, project: str | None) -> frozenset[str]:
     known = farm.projects.get(project or "")
-    return frozenset(known.wants) if known else frozenset()
+    return known.facts if known else frozenset()
 
 
 def _network(farm: Farm, project: str | None) -> str:

@@ -287,7 +287,7 @@ def able_workers(farm: Farm, connection: Connection, lane: Any, interpreter: Any
         )
     )
     project = farm.projects.get(lane.project)
-    wants = frozenset(project.wants) if project else frozenset()
+    wants = project.facts if project else frozenset()
     return [
         worker
         for worker in approved(connection)

@@ -119,6 +119,7 @@ class JobMaker:
             env=project.env,
             network=project.network,
             modules=project.modules,
+            services=project.services,
         )
 
     def _installed(self, project: Project) -> contract.Install:

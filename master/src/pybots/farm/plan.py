@@ -135,7 +135,7 @@ def _eligibility(
     """Whose ABI and trust group the lane uses, the lane's state, and the reason when it can't run."""
     fitting = able(project, key.platform, workers)
     if not fitting:
-        missing = ", ".join(project.wants)
+        missing = ", ".join(sorted(project.facts))
         wants = f" with {missing}" if missing else ""
         return None, "no_worker", f"no approved worker for {key.platform}{wants}"
     refusals = [refusal(flavour, branch.version, worker.facts) for worker in fitting]

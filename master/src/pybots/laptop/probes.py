@@ -63,6 +63,7 @@ class Prober:
             env=dict(env or {}) | self.project.env,
             network=self.project.network,
             modules=self.project.modules,
+            services=self.project.services,
         )
         log = _Log(sink)
         began = time.monotonic()

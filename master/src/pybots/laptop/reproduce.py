@@ -48,6 +48,7 @@ def project_of(capsule: Capsule) -> Project:
         env=capsule.env,
         network=capsule.network,
         modules=capsule.modules,
+        services=capsule.services,
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pybots_worker import layout, sandbox
+from pybots_worker import layout, sandbox, services
 from pybots_worker.contract import PREFIX, ProjectWork, Test, TestOutcome
-from pybots_worker.errors import failed
+from pybots_worker.errors import FarmTrouble, failed
 from pybots_worker.phases.context import Context, kit_mount
 from pybots_worker.phases.install import environment
 from pybots_worker.phases.interpreter import interpreter
@@ -37,6 +37,7 @@ MAX_RETRIED: Final = 500
 def test(context: Context) -> None:
     """The tests' outcomes, and the runner's exit status as the phase's. The first run is what counts."""
     work = _work(context)
+    serve(context, work)
     with interpreter(context) as prefix:
         runs = Runs(context, prefix)
         first, ending = runs.run(work.test.only)
@@ -49,6 +50,18 @@ def test(context: Context) -> None:
         raise context.failure(plans.plan(work.test).argv, ending)
     if runs.trouble:
         raise failed("BadResults", runs.trouble)
+
+
+def serve(context: Context, work: ProjectWork) -> None:
+    """Make the servers that the tests need. One that does not start is the machine's trouble, with its log."""
+    if not work.services:
+        return
+    argv = services.preparing(work.services)
+    ending = context.run(*argv, mounts=(kit_mount(),))
+    if ending.ended == "exit" and ending.exit_code:
+        raise FarmTrouble("Service", context.tail() or ending.detail)
+    if ending.ended != "exit":
+        raise context.failure(argv, ending)
 
 
 class Runs:
@@ -68,7 +81,8 @@ class Runs:
         plan = plans.plan(self.work.test)
         self._forget()
         events = f"{layout.RESULTS}/events-{self.count}.jsonl"
-        env = {**environment(self.work), **plan.env, "PYBOTS_EVENTS": events}
+        env = {**services.environment(self.work.services), **environment(self.work), **plan.env}
+        env["PYBOTS_EVENTS"] = events
         if only:
             env["PYBOTS_ONLY"] = self.context.give(f"only-{self.count}.json", json.dumps(only))
         if "PYTHONPATH" in plan.env and self.work.env.get("PYTHONPATH"):
@@ -76,7 +90,7 @@ class Runs:
         online = self.work.network == "always"
         reach = self.context.machine.reach
         ending = self.context.run(
-            *plan.argv,
+            *services.around(self.work.services, plan.argv),
             cwd=_directory(self.work.test),
             env={**env, **(reach.env if online else {})},
             mounts=(

@@ -203,6 +203,8 @@ def _facts(known: model.Project | None) -> tuple[Fact, ...]:
         ("Time limit", f"{known.timeout_minutes:g} min"),
         ("Memory limit", f"{known.memory_mb:,} MB"),
         ("Network", known.network),
+        ("Services", ", ".join(known.services)),
+        ("System libraries", ", ".join(known.system)),
         ("Wants", ", ".join(known.wants)),
         ("Flavours", ", ".join(known.flavours) or "all"),
         ("Branches", ", ".join(known.branches) or "all"),
