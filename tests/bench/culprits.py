@@ -15,123 +15,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import shlex
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-import uv
+from culprits_corpus import completed, project_of, tests_named
+from culprits_plain import plain
 from rich.console import Console
 
 from pybots.cli_bisect import session
 from pybots.core import bisect
-from pybots.core.model import IndexSource, Project
 from pybots.core.trail import Noise
-from pybots.farm import git
 from pybots.laptop.ends import Wish
 from pybots.laptop.lab import Aim, Lab
 from pybots.laptop.progress import Progress
-from pybots.laptop.revisions import revision_of
 from pybots.laptop.search import Search
 from pybots.laptop.workbench import Workbench, alone, default_folder, open_bench
-from pybots_worker import contract, layout
 from pybots_worker.cache import remove
-
-SOURCE: Final = layout.SOURCE
-_TEST_IN_NOTE: Final = re.compile(r"(?:[\w/]+\.py::)?(?:\w+::)*\btest_\w+\b(?!\.py)")
-_SHELL: Final = re.compile(r"&&|\|\||[;|<>`$()*?]")
-_ASSIGNED: Final = re.compile(r"^[A-Za-z_]\w*=")
-
-
-# -- a case of the corpus as a project -----------------------------------------------------------
-
-
-def project_of(case: Mapping[str, Any]) -> Project:
-    """The case as a project file would have it: the release pinned, the commands as they stand."""
-    name = re.sub(r"[^a-z0-9._-]", "-", str(case["project"]).lower())
-    test, env = test_of(str(case.get("test") or "python -m pytest -q"), dict(case.get("env") or {}))
-    return Project(
-        name=name,
-        title=str(case["project"]),
-        sources={"release": IndexSource(name=str(case["project"]), version=str(case["version"]))},
-        install=install_of(case, test),
-        test=test,
-        env=env,
-    )
-
-
-def install_of(case: Mapping[str, Any], test: contract.Test) -> contract.Install:
-    """Requirements, then the project if the case installs it, then the case's own command in the tree."""
-    as_of = str(case.get("as_of") or "")
-    options = [
-        word.strip() for word in str(case.get("install_project") or "").split(",") if word.strip()
-    ]
-    commands: list[tuple[str, ...]] = []
-    if "no-deps" in options:
-        newest = ("--exclude-newer", as_of) if as_of else ()
-        flags = [f"--{word}" for word in options]
-        commands.append(
-            (
-                layout.UV,
-                "pip",
-                "install",
-                "--python",
-                f"{layout.VENV}/bin/python",
-                *newest,
-                *flags,
-                ".",
-            )
-        )
-    if case.get("install"):
-        commands.append(("sh", "-c", str(case["install"])))
-    given = "requirements" in case
-    return contract.Install(
-        # Nothing is said of how the project is installed: the ordinary way.
-        project=(bool(case.get("install_project")) and "no-deps" not in options) or not given,
-        build_isolation="no-build-isolation" not in options,
-        requirements=tuple(case.get("requirements") or () if given else ("pytest",)),
-        as_of=as_of,
-        commands=tuple(commands),
-    )
-
-
-def test_of(command: str, env: dict[str, str]) -> tuple[contract.Test, dict[str, str]]:
-    """How the command's tests run, and its environment. pytest and unittest tell of every test; else the exit status tells.
-
-    `python -m` puts the folder it is called in first on the path; the runners of the kit don't."""
-    words = shlex.split(command)
-    assigned = [word for word in words if _ASSIGNED.match(word)]
-    own = (
-        dict(word.split("=", 1) for word in words[: len(assigned)])
-        if words[: len(assigned)] == assigned
-        else {}
-    )
-    rest = words[len(own) :]
-    runner = {("-m", "pytest"): "pytest", ("-m", "unittest"): "unittest"}.get(tuple(rest[1:3]))
-    if runner is None or _SHELL.search(command) or not rest[0].startswith("python"):
-        plain = not _SHELL.search(command) and not own
-        return contract.Test(
-            runner="command", args=tuple(words) if plain else ("sh", "-c", command)
-        ), env
-    paths = [part for part in own.pop("PYTHONPATH", "").split(":") if part]
-    paths = [part if part.startswith("/") else f"{SOURCE}/{part}" for part in paths]
-    env = env | own | {"PYTHONPATH": ":".join([*paths, SOURCE])}
-    return contract.Test(runner=runner, args=tuple(rest[3:])), env  # type: ignore[arg-type]
-
-
-def completed(decoy: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A decoy with what it leaves unsaid taken from the case of the same release, if there is one."""
-    same = ("project", "version")
-    like = next((case for case in cases if all(case[key] == decoy[key] for key in same)), {})
-    kept = ("requirements", "test", "env", "install", "install_project", "as_of")
-    return {key: like[key] for key in kept if key in like} | dict(decoy)
-
 
 # -- one search ----------------------------------------------------------------------------------
 
@@ -149,6 +52,13 @@ def searched(
     return search, result | {"wall_seconds": round(time.monotonic() - began, 1)}
 
 
+def scope_of(case: Mapping[str, Any], wanted: str) -> str:
+    """The range that was asked for, or the next narrower one that the case has."""
+    scopes = ("wide", "mid", "near")
+    known = [scope for scope in scopes[scopes.index(wanted) :] if scope in case["ranges"]]
+    return known[0] if known else next(iter(case["ranges"]))
+
+
 def run_case(
     bench: Workbench,
     case: Mapping[str, Any],
@@ -156,6 +66,7 @@ def run_case(
     arguments: argparse.Namespace,
     progress: Progress,
 ) -> dict[str, Any]:
+    scope = scope_of(case, scope)
     ends = case["ranges"][scope]
     like = f"{case.get('fails_with', '')} {case.get('fails_where', '')}"
     wish = Wish(like=like, jobs=arguments.jobs)
@@ -163,6 +74,7 @@ def run_case(
     found = result["culprit"]["id"] if result["culprit"] else None
     row: dict[str, Any] = {
         "id": case["id"],
+        "range_used": scope,
         "exact": found == case["culprit"],
         "culprit": found,
         "status": result["status"],
@@ -187,21 +99,21 @@ def run_case(
 
 def floor(search: Search, culprit: str) -> dict[str, Any]:
     """The commits a noiseless bisection visits, and how long building and testing them took (takes, where it has not)."""
-    lab = search.lab
+    spent = sum(one.spent.get("search", 0.0) for one in (search, search.earlier) if one)
+    lab = (search.earlier or search).lab
     rows = [row for row in lab.journal.of("seen") if row["purpose"] == "search"]
     times: dict[int, float] = {}
     for row in rows:
         times.setdefault(row["index"], row["seconds"])
+    aim = aim_of(lab)
     visits = noiseless(
-        lab, next(i for i, one in enumerate(lab.ground.changes) if one.id == culprit)
+        lab, aim, next(i for i, one in enumerate(lab.ground.changes) if one.id == culprit)
     )
     measured = [index for index in visits if index not in times]
-    aim = aim_of(lab)
     for index in measured:
         _, facts = lab.probe(index, aim)
         times[index] = facts["seconds"]
     total = round(sum(times[index] for index in visits), 1)
-    spent = search.spent.get("search", 0.0)
     return {
         "floor_probes": len(visits),
         "floor_seconds": total,
@@ -210,11 +122,10 @@ def floor(search: Search, culprit: str) -> dict[str, Any]:
     }
 
 
-def noiseless(lab: Lab, culprit: int) -> list[int]:
+def noiseless(lab: Lab, aim: Aim, culprit: int) -> list[int]:
     """What is probed, in order, when every answer is clear."""
     candidates = [change.candidate for change in lab.ground.changes]
-    last = len(candidates) - 1
-    state = bisect.start(candidates, good=0, bad=last, noise=Noise(certain=True))
+    state = bisect.start(candidates, good=aim.first, bad=aim.last, noise=Noise(certain=True))
     visits: list[int] = []
     while not bisect.is_final(bisect.conclusion(state)):
         probes = [probe for probe in bisect.next_probes(state) if probe.stage == "search"]
@@ -234,8 +145,7 @@ def aim_of(lab: Lab) -> Aim:
 def run_decoy(
     bench: Workbench, decoy: Mapping[str, Any], arguments: argparse.Namespace, progress: Progress
 ) -> dict[str, Any]:
-    tests = tuple(dict.fromkeys(_TEST_IN_NOTE.findall(str(decoy.get("note", "")))))
-    wish = Wish(tests=tests, jobs=arguments.jobs)
+    wish = Wish(tests=tests_named(str(decoy.get("note", ""))), jobs=arguments.jobs)
     _, result = searched(bench, decoy, decoy["good"], decoy["bad"], wish, progress)
     blamed = result["culprit"]["id"] if result["culprit"] else None
     return {
@@ -246,79 +156,6 @@ def run_decoy(
         "reason": result["reason"],
         "standing": result["standing"],
         "seconds": result["wall_seconds"],
-    }
-
-
-# -- the plain way -------------------------------------------------------------------------------
-
-PLAIN: Final = """\
-set -u
-git clean -fdxq
-rm -rf "$ROOT/prefix" "$ROOT/venv" "$ROOT/tree"
-{ ./configure --prefix="$ROOT/prefix" && make -j"$(nproc)" && make install; } >"$ROOT/build.log" 2>&1 || exit 125
-"$UV" venv -q --python "$ROOT/prefix/bin/python3" --no-project "$ROOT/venv" || exit 125
-export VIRTUAL_ENV="$ROOT/venv" PATH="$ROOT/venv/bin:$PATH"
-if [ -s "$ROOT/requirements.txt" ]; then
-    "$UV" pip install -q $NEWEST --requirement "$ROOT/requirements.txt" || exit 125
-fi
-mkdir "$ROOT/tree" && tar -xzf "$SDIST" -C "$ROOT/tree" --strip-components=1 && cd "$ROOT/tree" || exit 125
-eval "$INSTALL" >"$ROOT/install.log" 2>&1 || exit 125
-eval "$TEST" >"$ROOT/test.log" 2>&1 && exit 0
-exit 1
-"""
-"""What a person would hand to `git bisect run`: the default build, a fresh environment, the exit status."""
-
-
-def plain(
-    bench: Workbench, case: Mapping[str, Any], scope: str, cases: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """`git bisect run` with the default build from the same ends, timed; and the ratio of our whole session to it."""
-    ends = case["ranges"][scope]
-    revision = revision_of(bench, project_of(case))
-    assert isinstance(revision.source, contract.SdistSource)
-    with tempfile.TemporaryDirectory(prefix="pybots-plain-") as name:
-        root = Path(name)
-        clone = root / "cpython"
-        git.git(
-            None, "clone", "--quiet", "--shared", "--no-checkout", str(bench.repository), str(clone)
-        )
-        # No build reads it, and a repository may lack it.
-        git.git(clone, "sparse-checkout", "set", "--no-cone", "/*", "!/Misc/svnmap.txt")
-        (root / "requirements.txt").write_text(
-            "".join(f"{line}\n" for line in case.get("requirements") or ())
-        )
-        (root / "probe.sh").write_text(PLAIN)
-        env = {
-            **git.environment(), **{key: str(value) for key, value in (case.get("env") or {}).items()},
-            "ROOT": name, "UV": uv.find_uv_bin(), "SDIST": str(bench.farm.store.path(revision.source.blob.sha256)),
-            "NEWEST": f"--exclude-newer {case['as_of']}" if case.get("as_of") else "",
-            "INSTALL": str(case.get("install") or "true"), "TEST": str(case["test"]),
-        }  # fmt: skip
-        began = time.monotonic()
-        for words in (
-            ("start", "--first-parent", ends["bad"], ends["good"]),
-            ("run", "sh", str(root / "probe.sh")),
-        ):
-            done = subprocess.run(
-                ["git", "-C", str(clone), "bisect", *words],
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        seconds = time.monotonic() - began
-    found = re.search(r"^([0-9a-f]{40}) is the first bad commit", done.stdout, re.MULTILINE)
-    ours = next((row for row in cases if row["id"] == case["id"]), {})
-    spent = ours.get("wall_seconds")
-    return {
-        "id": case["id"],
-        "culprit": found[1] if found else None,
-        "exact": bool(found and found[1] == case["culprit"]),
-        "seconds": round(seconds, 1),
-        "ours_seconds": spent,
-        "ratio": round(spent / seconds, 3) if spent else None,
-        "search_ratio": round(ours["seconds"] / seconds, 3) if ours.get("seconds") else None,
-        "said": done.stdout[-300:] if not found else "",
     }
 
 
@@ -409,7 +246,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         case = next(case for case in corpus["cases"] if case["id"] == arguments.git_bisect)
         with alone(arguments.folder):
             bench = open_bench(arguments.folder, cpython=arguments.cpython)
-            found["git_bisect"] = plain(bench, case, arguments.scope, found["cases"])
+            scope = scope_of(case, arguments.scope)
+            found["git_bisect"] = plain(bench, case, scope, found["cases"])
         print(json.dumps(found["git_bisect"], indent=1))
         write(arguments.json, found)
     print(json.dumps(found.get("totals", {}), indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,14 @@ Script = Callable[[int], str]
 GONE = "ImportError: no name 'Mapping'"
 
 
+@dataclass(kw_only=True)
 class Scripted(Lab):
     """A laboratory where nothing is built; `tried` are the indices, in order."""
 
     script: Script
-    tried: list[int]
+    tried: list[int] = field(default_factory=list)
+    lock: Callable[[int], str] = lambda _: "1.0"
+    """The version of a dependency that an index gets; pinned to its first one, nothing fails."""
 
     def sample(self, index: int, how: str, aim: Aim | None = None) -> tuple[Sample, dict[str, Any]]:
         self.tried.append(index)
@@ -40,11 +44,14 @@ class Scripted(Lab):
             raise KeyboardInterrupt
         if says == "no build":
             raise BuildFailed(f"{index} does not build")
-        sample = Sample(report=report(says), observed=observe(report(says), "p"), seconds=1.0)
+        if aim and aim.pins:
+            says = ""
+        said = report(says, self.lock(index))
+        sample = Sample(report=said, observed=observe(said, "p"), seconds=1.0)
         return sample, {"seconds": 1.0, "build_seconds": 0.5, "build": {"compile": 0.5}}
 
 
-def report(says: str) -> contract.Report:
+def report(says: str, version: str = "1.0") -> contract.Report:
     kind, _, message = says.partition(": ")
     failure = contract.Failure(type=kind, message=message) if says else None
     tests = (
@@ -54,7 +61,8 @@ def report(says: str) -> contract.Report:
     phases = [make.make_phase(name) for name in ("interpreter", "source", "install")]
     ended = "sandbox_error" if says == "fault" else "exit"
     phases.append(make.make_phase("test", ok=not says, exit_code=int(bool(says)), ended=ended))
-    return make.make_report(phases=tuple(phases), tests=tests)
+    lock = (contract.Locked(name="dep", version=version),)
+    return make.make_report(phases=tuple(phases), tests=tests, lock=lock)
 
 
 class Ground:
@@ -79,8 +87,8 @@ def search(
         project="p",
         journal=open_journal(folder, {"count": count}),
         progress=Progress(Console(file=StringIO())),
+        script=script,
     )
-    lab.script, lab.tried = script, []
     return Search(lab=lab, wish=Wish(**wish)), lab.tried
 
 
@@ -144,3 +152,39 @@ def test_a_session_that_was_stopped_goes_on_without_repeating_a_probe(
 def test_the_machines_trouble_is_no_evidence(tmp_path: Path) -> None:
     result = search(tmp_path, broken_from(20, at15="fault", at14="fault", at16="fault"))[0].run()
     assert result["status"] == "undecided" and "could not be tried" in result["reason"]
+
+
+def test_where_another_failure_hides_the_beginning_that_one_is_searched_as_asked(
+    tmp_path: Path,
+) -> None:
+    """It broke at 9, and from 20 on it says something else: asked for the first, the first is found."""
+    script: Script = lambda index: GONE if 9 <= index < 20 else "ValueError: later" * (index >= 20)  # noqa: E731
+    blind = search(tmp_path / "blind", script)[0].run()
+    assert blind["status"] == "undecided" and blind["hidden"]["culprit"]["id"] == f"{9:040x}"
+    asked = search(tmp_path / "asked", script, like=GONE)[0].run()
+    assert asked["status"] == "confirmed" and asked["culprit"]["id"] == f"{9:040x}"
+    assert "ValueError" in asked["hid"]["failure"]
+
+
+def test_ends_that_do_not_tell_are_moved_inside(tmp_path: Path) -> None:
+    """The old end does not build, the new one does not build either: two commits in between show it."""
+    script: Script = lambda index: "no build" if not 4 <= index < 25 else broken_from(17)(index)  # noqa: E731
+    result = search(tmp_path, script)[0].run()
+    assert result["status"] == "confirmed" and result["culprit"]["id"] == f"{17:040x}"
+
+
+def test_a_failure_that_was_mended_meanwhile_is_found_when_it_is_asked_for(tmp_path: Path) -> None:
+    script: Script = lambda index: GONE if 8 <= index < 22 else ""  # noqa: E731
+    assert search(tmp_path / "blind", script)[0].run()["reason"] == "the bad end passes"
+    result = search(tmp_path / "asked", script, like=GONE)[0].run()
+    assert result["culprit"]["id"] == f"{8:040x}"
+
+
+def test_other_dependencies_at_the_bad_end_blame_no_change(tmp_path: Path) -> None:
+    """The resolver took another release of a dependency for the newer interpreter; with the older release all is well."""
+    hunt, tried = search(tmp_path, lambda index: GONE if index >= 15 else "")
+    hunt.lab.lock = lambda index: "2.0" if index >= 15 else "1.0"  # type: ignore[attr-defined]
+    result = hunt.run()
+    assert result["status"] == "undecided" and result["culprit"] is None
+    assert "dep 1.0 → 2.0" in result["reason"]
+    assert set(tried) == {0, 29}

@@ -23,6 +23,8 @@ Outcome = Literal["good", "bad", "skip", "fault"]
 
 MOST: Final = 40
 """Tests that are run again at a probe, of those that show the failure."""
+OTHER: Final = "another failure"
+"""What the note of a probe begins with that failed, but not so."""
 MODULES: Final = 3
 """The same for modules that can't be collected: where they can, all their tests run."""
 _WORD = re.compile(r"[A-Za-z_][\w.]{3,}")
@@ -37,6 +39,8 @@ class Target:
     ids: tuple[str, ...]
     says: str
     witnesses: int = 1
+    like: float = 0.0
+    """How much it reads as the failure that was asked for, in 0..1."""
 
     @property
     def at_install(self) -> bool:
@@ -72,10 +76,15 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Nothing:
-    """There is nothing to follow, and why. `standing` are failures of both ends, in words."""
+    """There is nothing to follow, and why. `standing` are failures of both ends, in words.
+
+    `inside`: these ends don't tell, so it is worth looking in between. `final`: it is known what brings it, and that this
+    is not on the axis that is searched."""
 
     reason: str
     standing: tuple[str, ...] = ()
+    inside: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +109,11 @@ def choose(
         return Nothing(reason=gone, standing=_lines(good.bad))
     groups = _groups(good, found, standing, asked)
     if not groups:
-        return Nothing(reason=_why_none(good, found), standing=_lines(good.bad))
-    return _target(max(groups, key=lambda one: _worth(one, like)))
+        return Nothing(
+            reason=_why_none(good, found, standing), standing=_lines(good.bad),
+            inside=_hides(good, found, standing) or bool(like and not found),
+        )  # fmt: skip
+    return _target(max(groups, key=lambda one: _worth(one, like)), like)
 
 
 def new_failures(good: Observed, bad: Observed, *, project: str) -> list[Target]:
@@ -124,13 +136,14 @@ def _groups(
     return list(groups.values())
 
 
-def _target(group: Sequence[Bad]) -> Target:
+def _target(group: Sequence[Bad], like: str = "") -> Target:
     return Target(
         signature=group[0].signature,
         kind=group[0].kind,
         ids=tuple(one.id for one in group),
         says=_line(group[0]),
         witnesses=len(group),
+        like=_likeness(group[0], like),
     )
 
 
@@ -174,12 +187,17 @@ def not_passing(good: Observed, tests: Sequence[str]) -> str:
     return f"the good end has no test {gone[0]!r}" if len(gone) == len(tests) else ""
 
 
-def _why_none(good: Observed, found: Mapping[str, Bad]) -> str:
+def _why_none(good: Observed, found: Mapping[str, Bad], standing: Collection[str]) -> str:
     if not found:
         return "the bad end passes"
-    if good.bad:
+    if good.bad and not _hides(good, found, standing):
         return "what fails at the bad end fails at the good end as well"
     return "what fails at the bad end can't be compared: the good end never ran it to its end"
+
+
+def _hides(good: Observed, found: Mapping[str, Bad], standing: Collection[str]) -> bool:
+    """Whether something may be new at the bad end that the good one never came to: it failed earlier, and otherwise."""
+    return not good.complete and any(one.signature not in standing for one in found.values())
 
 
 def matching(good: Observed, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -220,7 +238,7 @@ def judge(
     others = [bad[name] for name in (INSTALL, *target.ids, TESTS) if name in bad]
     if others or (only and bad):
         other = others[0] if others else next(iter(bad.values()))
-        return Judged(outcome="skip", note=f"another failure: {_line(other)}")
+        return Judged(outcome="skip", note=f"{OTHER}: {_line(other)}")
     if not target.at_install and not _any_passed(states):
         return Judged(outcome="skip", note="none of the tests concerned ran")
     return Judged(outcome="good", note="passes")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from pybots.core.flavours import probe_recipe
 from pybots.core.model import Flavour, Revision
 from pybots.laptop.changes import Change
@@ -85,12 +83,7 @@ class DependencyGround:
 
     def at(self, index: int, how: How) -> tuple[Built, Prober]:
         lock = self.locks[self.changes[index].id]
-        install = _locked(self.prober.install, lock)
-        return self.makers[how].get(self.sha), replace(self.prober, install=install)
+        return self.makers[how].get(self.sha), self.prober.pinned(lock)
 
     def cached(self, index: int, how: How) -> bool:
         return self.makers[how].has(self.sha)
-
-
-def _locked(install: contract.Install, lock: tuple[contract.Locked, ...]) -> contract.Install:
-    return msgspec.structs.replace(install, lock=lock)

@@ -52,13 +52,17 @@ class Ground(Protocol):
 class Aim:
     """What the ends showed: the failure to follow, and everything a probe is judged by.
 
-    `only` are the tests that run at a probe (empty: all), `states` those of the good end as far as they are run."""
+    `only` are the tests that run at a probe (empty: all), `states` those of the good end as far as they are run. `first`
+    and `last` are the ends' places. `pins`: dependencies that every probe gets, so that none of them can be the cause."""
 
     target: Target
     how: How
     only: tuple[str, ...]
     states: dict[str, State]
     noise: Noise
+    first: int = 0
+    last: int = 0
+    pins: tuple[contract.Locked, ...] = ()
 
     @classmethod
     def narrowed(cls, target: Target, how: How, states: Mapping[str, State], *, wide: bool) -> Aim:
@@ -97,6 +101,8 @@ class Lab:
         began = time.monotonic()
         try:
             built, prober = self.ground.at(index, how)
+            if aim and aim.pins:
+                prober = prober.pinned(aim.pins)
             self._go_on()
             made = time.monotonic()
             usual = prober.project.test

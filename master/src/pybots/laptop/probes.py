@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -40,6 +40,10 @@ class Prober:
     project: Project
     revision: Revision
     install: contract.Install
+
+    def pinned(self, lock: tuple[contract.Locked, ...]) -> Prober:
+        """The same with these versions of its dependencies."""
+        return replace(self, install=msgspec.structs.replace(self.install, lock=lock))
 
     def run(
         self,

@@ -9,16 +9,20 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
+import msgspec
+
 from pybots.core import bisect, confirm, likely
-from pybots.core.target import Judged
+from pybots.core.target import OTHER, Judged
 from pybots.core.trail import Outcome
 from pybots.laptop import ends
 from pybots.laptop.changes import Change
 from pybots.laptop.ends import Unseen, Wish
+from pybots.laptop.journal import open_journal
 from pybots.laptop.lab import Aim, Lab
+from pybots.laptop.workbench import LaptopError
 
 ENOUGH: Final = 0.95
 
@@ -38,9 +42,55 @@ class Search:
     lab: Lab
     wish: Wish
     spent: dict[str, float] = field(default_factory=dict)
+    earlier: Search | None = None
+    """The search for the failure that hid this one's, once there was one."""
     _hunting: bool = False
 
     def run(self) -> dict[str, Any]:
+        """Search; where another failure hides where this one began, search for the beginning of that one as well.
+
+        It is the answer when it reads like what was asked for at least as much; else it is told beside it (`hidden`)."""
+        result = self._run()
+        if result["status"] == "confirmed":
+            return result
+        for row in self._other_failures():
+            with self._timed("ends"):
+                again = self._uncovered(row["index"])
+            if again is None:
+                continue
+            self.earlier = again
+            found = again.run()
+            told = ("status", "reason", "culprit", "range", "failure", "probes")
+            if found["status"] == "confirmed" and self.wish.like:
+                return _summed(result, found) | {"hid": {name: result[name] for name in told}}
+            return _summed(found, result) | {"hidden": {name: found[name] for name in told}}
+        return result
+
+    def _other_failures(self) -> list[dict[str, Any]]:
+        """The oldest probe that showed another failure, if one did."""
+        rows = [
+            row
+            for row in self.lab.journal.of("seen")
+            if row["outcome"] == "skip" and row["note"].startswith(OTHER)
+        ]
+        return sorted(rows, key=lambda row: row["index"])[:1]
+
+    def _uncovered(self, index: int) -> Search | None:
+        """The search for the failure that was met at `index`, with a journal of its own."""
+        lab = self.lab
+        aim = next(msgspec.convert(row["aim"], Aim) for row in lab.journal.of("aim"))
+        journal = open_journal(lab.journal.folder, {"hides": aim.target.signature, "at": index})
+        if not any(True for _ in journal.of("aim")):
+            try:
+                other = ends.hidden(lab, self.wish, aim, index)
+            except LaptopError:
+                return None
+            if other is None:
+                return None
+            journal.add("aim", aim=msgspec.to_builtins(other))
+        return Search(lab=replace(lab, journal=journal), wish=self.wish)
+
+    def _run(self) -> dict[str, Any]:
         lab = self.lab
         changes = lab.ground.changes
         lab.progress.say(
@@ -100,7 +150,7 @@ class Search:
         """The state that the journal's probes lead to."""
         candidates = [change.candidate for change in self.lab.ground.changes]
         state = bisect.start(
-            candidates, good=0, bad=len(candidates) - 1, noise=aim.noise, enough=ENOUGH
+            candidates, good=aim.first, bad=aim.last, noise=aim.noise, enough=ENOUGH
         )
         for row in self.lab.journal.of("seen"):
             if row["outcome"] in get_args(Outcome):
@@ -223,6 +273,15 @@ class Search:
         }
         self.lab.journal.add("result", status=result["status"], reason=result["reason"])
         return result
+
+
+def _summed(other: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """The result, with what the other search cost as well."""
+    costs = ("probes", "confirmations", "builds", "seconds", "search_seconds")
+    total = {name: round(result[name] + other[name], 1) for name in costs}
+    names = result["stages"].keys() | other["stages"].keys()
+    stages = {n: result["stages"].get(n, 0.0) + other["stages"].get(n, 0.0) for n in sorted(names)}
+    return result | total | {"stages": stages, "evidence": other["evidence"] + result["evidence"]}
 
 
 def _change(change: Change) -> dict[str, Any]:
