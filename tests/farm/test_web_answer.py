@@ -14,7 +14,7 @@ import pytest
 from pybots.farm import answering, answers
 from pybots.farm.home import open_farm
 from pybots.ledger import schema
-from tests.farm.test_web_process import HOSTILE, Reply, Web, free_port, start, stop
+from tests.farm.webyard import HOSTILE, Reply, Web, free_port, start, stop
 from tests.unit.farm.builders import Book, make_farm
 
 ADA = "ada@example.org"

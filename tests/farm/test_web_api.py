@@ -18,8 +18,8 @@ from pybots.farm import tree as words
 from pybots.ledger import schema
 from pybots.ledger.engine import announce
 from pybots.web.endpoints import ENDPOINTS
-from tests.farm.test_web_process import Web, free_port, start, stop
-from tests.farm.test_web_process import settings as write_settings
+from tests.farm.webyard import Web, free_port, start, stop
+from tests.farm.webyard import settings as write_settings
 from tests.unit.farm.builders import START, Book, make_farm, sha
 
 PATIENCE = 60

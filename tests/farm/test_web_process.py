@@ -1,180 +1,19 @@
-"""The web process as it is run: real HTTP on loopback, hostile names, bad uploads, a master that never ran."""
+"""The web process as it is run: real HTTP on loopback, hostile names, a master that never ran."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
-import hmac
-import http.client
-import json
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from pybots.farm import tokens
-from pybots.farm.home import Farm
+from pybots.core.logmarks import STDERR
 from pybots.ledger import schema
-from tests.unit.farm.builders import START, Book, make_farm, sha
-
-HOSTILE = "<script>alert(1)<!--\"'&"
-SECRET = "a-webhook-secret-of-some-length"
-ARTIFACT_MAX = 4096
-
-
-@dataclass
-class Reply:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-
-@dataclass
-class Web:
-    """A running web process and the farm it shows."""
-
-    farm: Farm
-    book: Book
-    port: int
-    process: subprocess.Popen[bytes]
-    marks: dict[str, Any] = field(default_factory=dict)
-
-    def get(self, path: str, method: str = "GET", **headers: str) -> Reply:
-        return self.ask(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            answer = connection.getresponse()
-            return Reply(
-                answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-            )
-        finally:
-            connection.close()
-
-    def raw(self, data: bytes) -> bytes:
-        """Send bytes as they are, hear everything that comes back."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            connection.sendall(data)
-            heard = b""
-            while chunk := connection.recv(65536):
-                heard += chunk
-            return heard
-
-    def token(self, kind: str = "artifact", **changes: Any) -> str:
-        grant = {"run": self.marks["run"], "attempt": self.marks["attempt"], "kind": kind, "max_bytes": ARTIFACT_MAX,
-                 "expires": time.time() + 600, **changes}  # fmt: skip
-        return tokens.mint(tokens.load_key(self.farm.folder.secrets), **grant)
-
-    def upload(self, body: Any, *, kind: str = "artifact", digest: str | None = None, token: str | None = None,
-               attempt: int | None = None, **headers: str) -> Reply:  # fmt: skip
-        data = body if isinstance(body, bytes) else b""
-        path = f"/api/v1/upload/{self.marks['run']}/{attempt or self.marks['attempt']}/{kind}"
-        made = {
-            "Authorization": f"Bearer {self.token(kind) if token is None else token}",
-            "X-Pybots-Sha256": digest or hashlib.sha256(data).hexdigest(),
-            **headers,
-        }
-        return self.ask("PUT", path, body=body, headers=made)
-
-    def kept(self) -> set[str]:
-        """Every blob and everything half-written in the store."""
-        store = self.farm.store.root
-        return {
-            path.name
-            for part in ("blobs", "incoming")
-            for path in (store / part).rglob("*")
-            if path.is_file()
-        }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def start(root: Path, port: int) -> subprocess.Popen[bytes]:
-    with (root / "web.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pybots.web.serve", str(root)], stdout=log, stderr=log
-        )
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return process
-        except OSError:
-            assert process.poll() is None, (root / "web.log").read_text()
-            time.sleep(0.05)
-    raise AssertionError((root / "web.log").read_text())
-
-
-def stop(process: subprocess.Popen[bytes]) -> int:
-    process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=15)
-
-
-def settings(root: Path, port: int) -> None:
-    root.mkdir(exist_ok=True)
-    (root / "secrets").mkdir(mode=0o700, exist_ok=True)
-    (root / "secrets" / "hook").write_text(SECRET)
-    (root / "secrets" / "hook").chmod(0o600)
-    (root / "farm.toml").write_text(
-        f'webhook_secret = "hook"\n[web]\nport = {port}\n[store]\nreserve_bytes = 0\n'
-    )
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    root = tmp_path_factory.mktemp("web") / "farm"
-    port = free_port()
-    settings(root, port)
-    farm = make_farm(root, migrated=True)
-    book = Book(farm)
-    made = Web(farm, book, port, start(root, port))
-    made.marks = fill(book)
-    yield made
-    stop(made.process)
-    farm.ledger.close()
-    assert "Traceback" not in (root / "web.log").read_text()
-
-
-def fill(book: Book) -> dict[str, Any]:
-    """A little history in which every name is hostile."""
-    book.history(1, 8)
-    book.commit(9, author=HOSTILE, title=HOSTILE, message=HOSTILE, files=[HOSTILE])
-    lane = book.lane(HOSTILE, reason=HOSTILE, slug="hostile.slug")
-    book.run(lane, 3)
-    run = book.run(lane, 9, "new_failure", summary=HOSTILE, revision_label=HOSTILE)
-    book.log(book.attempt(run, state="recorded", worker=HOSTILE, reason=HOSTILE), "test", HOSTILE)
-    book.worker(HOSTILE, owner=HOSTILE, facts=[HOSTILE])
-    breakage = book.breakage(run, {lane: [HOSTILE]}, title=HOSTILE)
-    mail = book.mail(1, subject=HOSTILE, message=f"Subject: x\n\n{HOSTILE}", breakage_id=breakage)
-    good = book.lane("django")
-    running = book.run(good, 9, None, state="running")
-    attempt = book.attempt(
-        running, phases=[{"phase": "source", "state": "running", "started": START}]
-    )
-    return {"run": running, "attempt": attempt, "red": run, "breakage": breakage, "mail": mail}
+from tests.farm.webyard import HOSTILE, Web, free_port, settings, start, stop
+from tests.unit.farm.builders import Book, make_farm, sha
 
 
 def paths(web: Web) -> list[str]:
@@ -266,11 +105,36 @@ def test_raw_logs_are_plain_text_only(web: Web) -> None:
     assert "sandbox" in reply.headers["content-security-policy"]
 
 
+def test_a_stored_log_is_text_without_marks_and_sent_once(web: Web) -> None:
+    """What tells standard error apart is for the page; whoever has the log already does not get it again."""
+    run = web.book.run(web.book.lane("loud"), 8, "new_failure")
+    text = "out\n" + "".join(f"{STDERR}warning {number}\n" for number in range(50_000)) + "end\n"
+    web.book.log(web.book.attempt(run, state="recorded"), "test", text)
+    reply = web.get(f"/run/{run}/log/test")
+    assert reply.text == text.replace(STDERR, "")
+    assert reply.headers["cache-control"] == "no-cache"
+    again = web.get(f"/run/{run}/log/test", If_None_Match=reply.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    assert web.get(f"/run/{run}/log/test", If_None_Match='"other"').status == 200
+    page = web.get(f"/run/{run}?phase=test&from=49000").text
+    assert 'class="stderr" id="test-49001"' in page and "\x0e" not in page
+
+
+def test_a_report_is_sent_once(web: Web) -> None:
+    blob = web.farm.store.put(b'{"version": 1}').sha256
+    run = web.book.run(web.book.lane("told"), 8, report=blob)
+    reply = web.get(f"/run/{run}/report")
+    assert (reply.status, reply.json) == (200, {"version": 1})
+    assert web.get(f"/run/{run}/report", If_None_Match=reply.headers["etag"]).status == 304
+
+
 def test_a_growing_log_is_served_as_far_as_it_has_come(web: Web) -> None:
     live = web.farm.store.live(web.marks["attempt"], "source")
     live.parent.mkdir(parents=True, exist_ok=True)
     live.write_text("first\n")
-    assert web.get(f"/run/{web.marks['run']}/log/source").text == "first\n"
+    reply = web.get(f"/run/{web.marks['run']}/log/source")
+    assert reply.text == "first\n"
+    assert (reply.headers["cache-control"], "etag" in reply.headers) == ("no-store", False)
     with live.open("a") as file:
         file.write("second\n")
     page = web.get(f"/run/{web.marks['run']}")
@@ -325,166 +189,6 @@ def test_odd_hosts_change_nothing(web: Web, host: bytes) -> None:
 
 def test_a_body_nobody_asked_for_is_refused(web: Web) -> None:
     assert web.ask("POST", "/", body=b"x" * 100_000).status == 413
-
-
-# Uploads ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fresh(web: Web) -> Web:
-    """A new running attempt: its count of uploads begins at 0."""
-    run = web.book.run(web.book.lane(f"fresh{time.monotonic_ns()}"), 9, None, state="running")
-    web.marks |= {"run": run, "attempt": web.book.attempt(run)}
-    return web
-
-
-def test_an_upload_becomes_a_blob(fresh: Web) -> None:
-    data = b"an interpreter" * 20
-    reply = fresh.upload(data)
-    assert reply.status == 201
-    assert reply.json == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-    assert fresh.farm.store.read(reply.json["sha256"]) == data
-    assert fresh.upload(data).status == 201  # the answer may have been lost
-
-
-def test_a_chunked_upload_becomes_a_blob(fresh: Web) -> None:
-    data = [b"a" * 1000, b"b" * 1000]
-    reply = fresh.upload(iter(data), digest=hashlib.sha256(b"".join(data)).hexdigest())
-    assert reply.status == 201 and reply.json["size"] == 2000
-
-
-def refuses(web: Web, status: int, body: Any, **changes: Any) -> None:
-    before = web.kept()
-    reply = web.upload(body, **changes)
-    assert reply.status == status, reply.body
-    assert reply.json["error"]
-    assert web.kept() == before
-
-
-def test_too_much_is_refused_before_it_is_sent(fresh: Web) -> None:
-    refuses(fresh, 413, b"x" * (ARTIFACT_MAX + 1))
-    head = f"PUT /api/v1/upload/{fresh.marks['run']}/{fresh.marks['attempt']}/artifact HTTP/1.1\r\nHost: x\r\n"
-    head += f"Authorization: Bearer {fresh.token()}\r\nX-Pybots-Sha256: {'0' * 64}\r\nExpect: 100-continue\r\n"
-    with socket.create_connection(("127.0.0.1", fresh.port), timeout=5) as connection:
-        connection.sendall(head.encode() + b"Content-Length: 999999999999\r\n\r\n")
-        assert connection.recv(100).startswith(b"HTTP/1.1 413")
-
-
-def test_a_chunked_body_is_stopped_at_its_cap(fresh: Web) -> None:
-    refuses(fresh, 413, iter([b"x" * 1000] * 10), digest="0" * 64)
-
-
-def test_a_wrong_digest_keeps_nothing(fresh: Web) -> None:
-    refuses(fresh, 422, b"something else", digest="0" * 64)
-    refuses(fresh, 400, b"x", digest="../../../etc/passwd")
-
-
-def test_half_an_upload_keeps_nothing(fresh: Web) -> None:
-    before = fresh.kept()
-    head = f"PUT /api/v1/upload/{fresh.marks['run']}/{fresh.marks['attempt']}/artifact HTTP/1.1\r\nHost: x\r\n"
-    head += f"Authorization: Bearer {fresh.token()}\r\nX-Pybots-Sha256: {'0' * 64}\r\nContent-Length: 1000\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", fresh.port), timeout=5) as connection:
-        connection.sendall(head.encode() + b"x" * 500)
-        wait_for(lambda: fresh.kept() != before)
-    wait_for(lambda: fresh.kept() == before)
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_tokens_open_one_door_only(fresh: Web) -> None:
-    refuses(fresh, 401, b"x", token="")
-    refuses(fresh, 403, b"x", token="1.2.3.artifact.4.5.forged")
-    refuses(fresh, 401, b"x", token="\xfc.\xfc")
-    refuses(fresh, 403, b"x", token=fresh.token(expires=time.time() - 1))
-    refuses(fresh, 403, b"x", token=fresh.token("report"))
-    refuses(fresh, 403, b"x", token=fresh.token(attempt=fresh.marks["attempt"] + 1))
-    refuses(fresh, 403, b"x", attempt=fresh.marks["attempt"] + 1)
-    refuses(fresh, 404, b"x", kind="..%2fartifact", token=fresh.token())
-    refuses(fresh, 404, b"x", kind="read", token=fresh.token("read"))
-
-
-def test_an_attempt_that_has_ended_uploads_nothing(fresh: Web) -> None:
-    run = fresh.book.run(fresh.book.lane("ended"), 9, None, state="running")
-    attempt = fresh.book.attempt(run, state="lost")
-    token = fresh.token(run=run, attempt=attempt)
-    fresh.marks |= {"run": run, "attempt": attempt}
-    refuses(fresh, 409, b"x", token=token)
-
-
-def test_an_attempt_begins_a_bounded_number_of_uploads(fresh: Web) -> None:
-    answers = [fresh.upload(b"%d" % number).status for number in range(10)]
-    assert answers == [201] * 8 + [429] * 2
-
-
-# Downloads -------------------------------------------------------------------------------------------------------
-
-
-def test_a_job_reads_the_blobs_it_names_and_no_others(fresh: Web) -> None:
-    named, other = fresh.farm.store.put(b"archive"), fresh.farm.store.put(b"another's")
-    revision = {
-        "kind": "sdist",
-        "name": "x",
-        "version": "1",
-        "blob": {"url": "https://x/", "sha256": named.sha256, "size": 7},
-    }
-    run = fresh.book.run(
-        fresh.book.lane(f"reads{time.monotonic_ns()}"), 9, None, state="running", revision=revision
-    )
-    attempt = fresh.book.attempt(run)
-    token = fresh.token("read", run=run, attempt=attempt)
-    reply = fresh.get(f"/api/v1/blob/{named.sha256}?token={token}")
-    assert (reply.status, reply.body) == (200, b"archive")
-    assert reply.headers["content-length"] == "7"
-    assert fresh.get(f"/api/v1/blob/{named.sha256}", Authorization=f"Bearer {token}").status == 200
-    assert fresh.get(f"/api/v1/blob/{other.sha256}?token={token}").status == 403
-    assert fresh.get(f"/api/v1/blob/{named.sha256}").status == 401
-    assert fresh.get(f"/api/v1/blob/{named.sha256}?token={fresh.token()}").status == 403
-    for trick in (
-        "..%2f..%2fledger.sqlite",
-        "../../ledger.sqlite",
-        named.sha256.upper(),
-        "%2e%2e",
-        "0" * 63,
-    ):
-        assert fresh.get(f"/api/v1/blob/{trick}?token={token}").status in (403, 404)
-    assert token.encode() not in (fresh.farm.folder.root / "web.log").read_bytes()
-
-
-# The webhook -----------------------------------------------------------------------------------------------------
-
-
-def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
-    made = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return {
-        "X-Hub-Signature-256": f"sha256={made}",
-        "X-GitHub-Event": "push",
-        "Content-Type": "application/json",
-    }
-
-
-def wakes(web: Web) -> list[Any]:
-    with web.farm.ledger.read() as connection:
-        return list(
-            connection.execute(select(schema.events).where(schema.events.c.topic == "wake"))
-        )
-
-
-def test_a_signed_delivery_wakes_and_an_unsigned_one_does_not(web: Web) -> None:
-    body = b'{"ref": "refs/heads/main"}'
-    assert web.ask("POST", "/hook/github", body=body).status == 401
-    assert web.ask("POST", "/hook/github", body=body, headers=signed(body, "wrong")).status == 403
-    assert web.ask("POST", "/hook/github", body=body + b" ", headers=signed(body)).status == 403
-    sha1 = {"X-Hub-Signature": "sha1=" + "0" * 40}
-    assert web.ask("POST", "/hook/github", body=body, headers=sha1).status == 401
-    assert web.ask("GET", "/hook/github").status == 405
-    assert not wakes(web)
-    assert web.ask("POST", "/hook/github", body=body, headers=signed(body)).status == 202
-    assert [row.data["event"] for row in wakes(web)] == ["push"]
 
 
 # Numbers ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pybots.ledger.engine import announce
-from tests.farm.test_web_process import Web, free_port, settings, start, stop
+from tests.farm.webyard import Web, free_port, settings, start, stop
 from tests.unit.farm.builders import Book, make_farm
 
 SOON = 10

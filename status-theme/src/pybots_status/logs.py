@@ -31,22 +31,28 @@ def tail(
     raw: str = "",
     cut: bool = False,
     heading: str = "",
+    stderr: str = "",
 ) -> Log:
     """The last `keep` lines of `text`, whose first line has the number `first`. A bare carriage return ends no line.
 
     `cut`: the farm's size cap ended the log early. `raw`: the address of the whole log. `heading`: lines that begin so are
-    shown as headings. What the job prints may begin so too: a heading is a look, no proof of who wrote it.
+    shown as headings. What the job prints may begin so too: a heading is a look, no proof of who wrote it. `stderr`: what
+    stands before lines that went to standard error; it is not shown.
     """
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
     skipped = max(0, len(lines) - keep)
     shown = tuple(
-        line(
-            first + skipped + index,
-            words.removesuffix("\r"),
-            "header" if heading and words.startswith(heading) else stream,
-        )
+        _told_apart(first + skipped + index, words.removesuffix("\r"), stream, heading, stderr)
         for index, words in enumerate(lines[skipped:])
     )
     return Log(lines=shown, live=live, raw=raw, left_out=first - 1 + skipped, cut=cut)
+
+
+def _told_apart(number: int, words: str, stream: Stream, heading: str, stderr: str) -> LogLine:
+    if heading and words.startswith(heading):
+        return line(number, words, "header")
+    if stderr and words.startswith(stderr):
+        return line(number, words.removeprefix(stderr), "stderr")
+    return line(number, words, stream)

@@ -139,6 +139,13 @@ def test_navigation_marks_where_the_reader_is() -> None:
     ]
 
 
+def test_lines_of_standard_error_are_told_apart_and_their_mark_is_not_shown() -> None:
+    log = logs.tail("out\n!err !\nout !\n", stderr="!")
+    assert [(one.stream, one.text) for one in log.lines] == [
+        ("stdout", "out"), ("stderr", "err !"), ("stdout", "out !"),
+    ]  # fmt: skip
+
+
 def test_lines_of_the_kit_are_headings() -> None:
     log = logs.tail("pybots: $ make\nmake: pybots: no\n", heading="pybots: ")
     assert [line.stream for line in log.lines] == ["header", "stdout"]

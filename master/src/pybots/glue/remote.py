@@ -84,7 +84,7 @@ class PhaseCommand(RemoteCommand):
             raise Nonsense(f"update {key[:40]!r}")
 
     async def _text(self, stream: str, text: str) -> None:
-        await self._tail.write(text)
+        await self._tail.write(text, stderr=stream == "stderr")
         if self._room <= 0:
             return
         shown, self._room = text[: self._room], self._room - len(text)

@@ -7,6 +7,7 @@ from typing import Final
 
 from twisted.python import log
 
+from pybots.core import logmarks
 from pybots.glue.desk import Desk
 
 FLOOD: Final = 4
@@ -19,23 +20,29 @@ class Flood(Exception):
 
 
 class Tail:
-    """`limit` is in bytes; what comes after it is counted and dropped."""
+    """`limit` is in bytes; what comes after it is counted and dropped. Marks (core.logmarks) are not counted."""
 
     def __init__(self, desk: Desk, path: Path, limit: int) -> None:
         self._desk, self._path, self._limit = desk, path, limit
         self._received = 0
+        self._fresh = True
         self.cut = False
 
-    async def write(self, text: str) -> None:
+    async def write(self, text: str, *, stderr: bool = False) -> None:
         """Append; returns when it is written, so that the sender can wait for us. Raises Flood."""
-        data = text.encode("utf-8", "replace")
+        data = logmarks.encoded(text)
         room = max(0, self._limit - self._received)
         self._received += len(data)
         if self._received > self._limit * FLOOD + FLOOD_BYTES:
             raise Flood(f"{self._received} bytes of log, {self._limit} are allowed")
         if len(data) > room:
             self.cut = True
-        if room and not await self._desk.call(_append, self._path, data[:room]):
+        kept = data[:room]
+        if not kept:
+            return
+        fresh, self._fresh = self._fresh, kept.endswith(b"\n")
+        shown = logmarks.marked(kept, fresh=fresh) if stderr else kept
+        if not await self._desk.call(_append, self._path, shown):
             self._limit, self.cut = self._received, True  # the disk is full: the rest is dropped
 
 

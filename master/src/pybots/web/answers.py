@@ -7,7 +7,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Protocol
 
 from twisted.web import resource, server, static
 
@@ -118,12 +118,41 @@ class Cache:
                 self._size -= gone.size
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A file to send: `size` bytes from its beginning. `etag` "": it may still grow."""
+
+    file: Readable
+    size: int
+    etag: str = ""
+
+
+class Readable(Protocol):
+    """As much of a file as sending it takes."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+    def close(self) -> None: ...
+
+
+def send_file(request: Any, opened: Opened, content_type: str) -> FileAnswer | bytes:
+    """What klein writes: the file, or nothing when the reader has it."""
+    request.setHeader("Cache-Control", REVALIDATE if opened.etag else NEVER)
+    if opened.etag:
+        request.setHeader("ETag", opened.etag)
+        if opened.etag in _tags(request):
+            opened.file.close()
+            request.setResponseCode(304)
+            return b""
+    return FileAnswer(opened.file, opened.size, content_type)
+
+
 class FileAnswer(resource.Resource):
     """Sends `size` bytes of an open file as they are wanted, never whole in memory."""
 
     isLeaf = True
 
-    def __init__(self, file: BinaryIO, size: int, content_type: str) -> None:
+    def __init__(self, file: Readable, size: int, content_type: str) -> None:
         super().__init__()
         self._file = file
         self._size = size

@@ -6,16 +6,18 @@ import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pybots.core import logmarks
 from pybots.farm.views import api, doors, tails
 from pybots.farm.views.common import Missing
 from pybots.store import Stored, StoreError
 from pybots.web import answers, hook
-from pybots.web.answers import FileAnswer
+from pybots.web.answers import FileAnswer, Opened
 from pybots.web.app import App
 from pybots.web.bodies import Admission, Refused, Small, Upload, bearer, header
 from pybots.web.query import Query
 
 OCTETS = "application/octet-stream"
+CHUNK = 1 << 20
 
 
 class Files:
@@ -84,30 +86,67 @@ class Files:
         route = self.app.klein.route
 
         @route("/run/<int(max=9007199254740991):number>/log/<phase>", methods=["GET"])
-        async def raw_log(request: Any, number: int, phase: str) -> FileAnswer:
+        async def raw_log(request: Any, number: int, phase: str) -> FileAnswer | bytes:
             attempt = Query(request).number("attempt", 0, 0, 1 << 30)
-            file, size = await self.app.threads.run(self._open_log, number, phase, attempt)
-            request.setHeader("Cache-Control", answers.REVALIDATE)
-            return FileAnswer(file, size, answers.PLAIN)
+            opened = await self.app.threads.run(self._open_log, number, phase, attempt)
+            return answers.send_file(request, opened, answers.PLAIN)
 
         @route("/run/<int(max=9007199254740991):number>/report", methods=["GET"])
-        async def report(request: Any, number: int) -> FileAnswer:
-            file, size = await self.app.threads.run(self._open_report, number)
-            request.setHeader("Cache-Control", answers.REVALIDATE)
-            return FileAnswer(file, size, answers.JSON)
+        async def report(request: Any, number: int) -> FileAnswer | bytes:
+            opened = await self.app.threads.run(self._open_report, number)
+            return answers.send_file(request, opened, answers.JSON)
 
-    def _open_log(self, number: int, phase: str, attempt: int) -> tuple[BinaryIO, int]:
+    def _open_log(self, number: int, phase: str, attempt: int) -> Opened:
         self.app.pages.gate.check()
         found, kept = doors.log_of(self.farm, number, phase, attempt)
         blob = kept.blob if kept else None
         source = tails.source(self.farm.store, found, phase, blob, cut=False)
         if source is None:
             raise Missing("there is no such log")
-        return _opened(source.path)
+        file, size = _opened(source.path)
+        text = Plain(file)
+        return Opened(file=text, size=text.measure(size), etag=_etag(blob) if blob else "")
 
-    def _open_report(self, number: int) -> tuple[BinaryIO, int]:
+    def _open_report(self, number: int) -> Opened:
         self.app.pages.gate.check()
-        return self._open_blob(api.report_blob(self.farm, number))
+        blob = api.report_blob(self.farm, number)
+        file, size = self._open_blob(blob)
+        return Opened(file=file, size=size, etag=_etag(blob))
+
+
+class Plain:
+    """A log as text: without the marks that tell its streams apart."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def measure(self, size: int) -> int:
+        """How much text is in the first `size` bytes. Reads them all, and goes back to the beginning."""
+        left, text = size, 0
+        while left > 0 and (data := self._file.read(min(CHUNK, left))):
+            left -= len(data)
+            text += len(logmarks.plain(data))
+        self._file.seek(0)
+        return text
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes, b"" at the end only."""
+        while data := self._file.read(size):
+            if text := logmarks.plain(data):
+                return text
+        return b""
+
+    def seek(self, offset: int, /) -> int:
+        """To the beginning; a log is sent from there."""
+        return self._file.seek(offset)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _etag(blob: str) -> str:
+    """Of what a blob holds: the blob's name is its digest."""
+    return f'"{blob[:32]}"'
 
 
 def _opened(path: Path) -> tuple[BinaryIO, int]:

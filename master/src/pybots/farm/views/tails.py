@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pybots.core import logmarks
 from pybots.store import Store
 from pybots_status import links
 from pybots_status.logs import tail
@@ -56,6 +57,7 @@ def read(found: Source, *, start: int = 0, here: str = "", raw: str = "", live: 
         raw=raw,
         cut=found.cut,
         heading=HEADING,
+        stderr=logmarks.STDERR,
     )
     return replace(
         log,
