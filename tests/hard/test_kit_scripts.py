@@ -271,6 +271,25 @@ class A(unittest.TestCase):
     assert [test.outcome for test in found.values()] == ["error", "not_run"]
 
 
+def test_a_test_judged_but_never_stopped_has_not_crashed(tmp_path: Path) -> None:
+    """Some projects' base classes skip in a run() of their own, and leave stopTest out."""
+    (tmp_path / "test_it.py").write_text("""
+import os, unittest
+class A(unittest.TestCase):
+    def run(self, result=None):
+        if "skip" not in self.id():
+            return super().run(result)
+        result.startTest(self)
+        result.addSkip(self, "not supported")
+    def test_1_skip(self): pass
+    def test_2(self): pass
+    def test_3_skip(self): pass
+""")
+    found = told(tmp_path, sys.executable, "-B", UNITTEST, "discover")
+    assert [test.outcome for test in found.values()] == ["skipped", "passed", "skipped"]
+    assert found["test_it.A.test_3_skip"].reason == "not supported"
+
+
 def test_trial_tells_every_outcome(tmp_path: Path) -> None:
     (tmp_path / "test_trial.py").write_text("""
 from twisted.trial import unittest

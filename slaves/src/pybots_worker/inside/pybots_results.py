@@ -66,9 +66,11 @@ class Telling(object):
     unexpected_success = "xpassed"
 
     def startTest(self, test):
+        self._end_unstopped()
         super(Telling, self).startTest(test)
         self._running = test
         self._outcome, self._failure, self._reason, self._elapsed = "passed", None, "", None
+        self._judged = False
         self._begun = time.time()
         EVENTS.start(name_of(test))
 
@@ -77,11 +79,25 @@ class Telling(object):
             if isinstance(sys.exc_info()[1], KeyboardInterrupt):
                 # unittest lets it through, adding nothing: that is no pass.
                 self._take(test, "error", self._described(sys.exc_info(), test))
-            seconds = time.time() - self._begun if self._elapsed is None else self._elapsed
-            EVENTS.end(name_of(test), self._outcome, seconds, self._failure, self._reason)
-            self._told(name_of(test))
+            self._end(test)
         self._running = None
         super(Telling, self).stopTest(test)
+
+    def _end(self, test):
+        seconds = time.time() - self._begun if self._elapsed is None else self._elapsed
+        EVENTS.end(name_of(test), self._outcome, seconds, self._failure, self._reason)
+        self._told(name_of(test))
+
+    def _end_unstopped(self):
+        """A run() of a project's own may judge a test (a skip, mostly) and never stop it: it has not crashed."""
+        test = getattr(self, "_running", None)
+        if test is not None and self._judged:
+            self._end(test)
+            self._running = None
+
+    def addSuccess(self, test):
+        super(Telling, self).addSuccess(test)
+        self._judged = True
 
     def addError(self, test, error, *rest):
         super(Telling, self).addError(test, error, *rest)
@@ -123,6 +139,7 @@ class Telling(object):
             parent(test, elapsed)
 
     def stopTestRun(self):
+        self._end_unstopped()
         self._tell_rest()
         super(Telling, self).stopTestRun()
 
@@ -136,6 +153,7 @@ class Telling(object):
                 EVENTS.end(name_of(test), outcome, 0.0, failure, reason)
                 self._told(name_of(test))
             return
+        self._judged = True
         if WORST.index(outcome) > WORST.index(self._outcome):
             self._outcome, self._failure = outcome, failure
         self._reason = self._reason or reason
