@@ -255,3 +255,20 @@ def test_the_dependency_that_did_it_is_found_on_its_axis(
     found = json.loads(laptop.run("bisect", laptop.file("amber", "install"), *words))
     assert found["axis"] == "dependencies" and found["culprit"]["id"] == "resin==1.1"
     assert "forgotten" in found["failure"]
+
+
+def test_the_registrys_table_is_made_once_and_kept(laptop: Laptop) -> None:
+    """Both sides are run; the second time nothing is, and a page gets the same table."""
+    anchor, page = laptop.file("anchor"), laptop.folder.parent / "page.md"
+    page.write_text("# Page\n<!-- table: pybots project table -->\n<!-- table end -->\nthe end\n")
+    given = ("project", "table", anchor, "--commit", laptop.shas["start"])
+    said = laptop.run(*given)
+    (row,) = [line for line in said.splitlines() if line.startswith("| anchor")]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[0] == "anchor (trunk)" and int(cells[3]) > 0 and cells[3:7] == cells[7:11]
+    assert float(cells[13]) > 0 and float(cells[14]) > 0
+    kept = {path: path.stat().st_mtime_ns for path in (laptop.folder / "table").iterdir()}
+    assert len(kept) == 2
+    laptop.run(*given, "--write", page)
+    assert {path: path.stat().st_mtime_ns for path in (laptop.folder / "table").iterdir()} == kept
+    assert row in page.read_text() and page.read_text().endswith("<!-- table end -->\nthe end\n")
