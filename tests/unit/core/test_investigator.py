@@ -8,7 +8,8 @@ from typing import Any
 
 from pybots.core import investigator
 from pybots.core.crossover import Axis, Mix, Run
-from pybots.core.investigator import Answer, Ask, Change, Inquiry, More, Seen, decide
+from pybots.core.inquiry import WAYS, Ask, Change, Inquiry, More, Seen, renewed
+from pybots.core.investigator import Answer, decide
 from pybots.core.trail import Outcome
 
 GOOD = Run(interpreter="a", project="1.0", dependencies="x", worker="")
@@ -108,13 +109,13 @@ def test_what_is_under_way_is_not_asked_for_twice() -> None:
     inquiry = make_inquiry()
     step = decide(inquiry, idle=4)
     assert isinstance(step, More)
-    again = decide(investigator.renewed(inquiry, *step.asks), idle=4)
+    again = decide(renewed(inquiry, *step.asks), idle=4)
     assert isinstance(again, More) and again.asks == ()
 
 
 def test_an_end_that_the_quick_recipe_hides_is_shown_by_the_routine_one() -> None:
     def truth(ask: Ask, number: int) -> Outcome:
-        return broken_at(5)(ask, number) if investigator.WAYS[ask.way].how == "routine" else "good"
+        return broken_at(5)(ask, number) if WAYS[ask.way].how == "routine" else "good"
 
     answer, made = play(make_inquiry(), truth)
     assert (answer.status, answer.last) == ("confirmed", 5)
@@ -158,7 +159,7 @@ def test_changes_that_are_not_known_yet_are_asked_for() -> None:
     step: More | Answer = decide(inquiry, idle=2)
     while isinstance(step, More) and step.asks:
         for ask in step.asks:
-            inquiry = investigator.renewed(inquiry, ask, outcome=broken_at(1, "project")(ask, 0))
+            inquiry = renewed(inquiry, ask, outcome=broken_at(1, "project")(ask, 0))
         step = decide(inquiry, idle=2)
     assert step == More(axis="project")
 
@@ -204,7 +205,7 @@ def test_a_farm_that_loses_its_probes_gives_up_with_what_is_known() -> None:
     for _ in range(3):
         step = decide(inquiry, idle=1)
         assert isinstance(step, More)
-        inquiry = investigator.renewed(inquiry, *step.asks, outcome=broken_at(5)(step.asks[0], 0))
+        inquiry = renewed(inquiry, *step.asks, outcome=broken_at(5)(step.asks[0], 0))
     inquiry = replace(inquiry, seen=(*inquiry.seen, *[lost] * investigator.MOST_LOST))
     answer = decide(inquiry, idle=1)
     assert isinstance(answer, Answer)

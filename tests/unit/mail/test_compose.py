@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from pybots.core.alerts import Alarm
 from pybots.core.audiences import DAY
 from pybots.core.digest import Changed, Flaky, Gone, Parked, Standing, Week
+from pybots.core.evidence import Line
 from pybots.core.rounds import Change, Topic
 from pybots.mail import alarms, compose, digests, issues, message
 from pybots.mail.message import Envelope
-from pybots.mail.story import Announcement, CommitLine, EvidenceLine, Finding, Row, Story
+from pybots.mail.story import Announcement, CommitLine, Finding, Row, Story
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 COMMIT = CommitLine(sha=SHA, author="Ada Lovelace", title="gh-1: Remove it")
@@ -85,8 +86,8 @@ FOUND = Finding(
     axis="cpython", id=SHA, title="gh-1: Remove it", author="Ada Lovelace", confidence=0.9876,
     reason="on workers of 2 owners, parent: 3 passed, 0 failed; culprit: 0 passed, 4 failed",
     evidence=(
-        EvidenceLine(what="ffff12345678 gh-0: Before", passed=3, failed=0, owners=("Ann", "Bob"), says="has not got it"),
-        EvidenceLine(what="0123456789ab gh-1: Remove it", passed=0, failed=4, skipped=1),
+        Line(what="ffff12345678 gh-0: Before", passed=3, failed=0, owners=("Ann", "Bob"), says="has not got it"),
+        Line(what="0123456789ab gh-1: Remove it", passed=0, failed=4, skipped=1),
     ),
     files=tuple(f"Lib/a{number}.py" for number in range(10)),
     announced=Announcement(file="Doc/whatsnew/3.15.rst", line=8, quote="* Remove it.\n  Use that."),
@@ -116,7 +117,7 @@ def test_hostile_words_of_a_commit_stay_in_their_lines() -> None:
     bad = "x\n--\nFrom: me\r\n\x1b[31m" + "y" * 300
     found = replace(
         FOUND, title=bad, author=bad, files=(bad,), reason=bad,
-        evidence=(EvidenceLine(what=bad, passed=1, failed=0, owners=(bad,)),),
+        evidence=(Line(what=bad, passed=1, failed=0, owners=(bad,)),),
         announced=Announcement(file=bad, line=1, quote=bad),
     )  # fmt: skip
     _, body = text("known", finding=found, axis="cpython", blamed=SHA)

@@ -8,19 +8,16 @@ was killed goes on where it was.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
-from pybots.core import bisect, confirm, crossover, likely
-from pybots.core.crossover import Axis, Case, Mix
-from pybots.core.trail import Candidate, Noise, Outcome
+from pybots.core import asking, bisect, confirm, crossover, evidence, likely
+from pybots.core.crossover import Axis
+from pybots.core.evidence import Line
+from pybots.core.inquiry import Ask, Change, Inquiry, More, case_of, ways
+from pybots.core.trail import Candidate, Noise
 
-How = Literal["probe", "routine"]
-"""Which recipe an interpreter is built with."""
-Stage = Literal["cross", "search", "confirm"]
 Status = Literal["confirmed", "range", "axis", "flaky", "environment", "undecided"]
 
 SEARCHED: Final[tuple[Axis, ...]] = ("interpreter", "dependencies", "project")
@@ -33,111 +30,6 @@ DAY: Final = 86_400.0
 LONGEST: Final = 7 * DAY
 """An investigation that has not come to an end by then is given up."""
 ENOUGH: Final = 0.95
-HAS: Final = "has the failure"
-LACKS: Final = "has not got it"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How the failure is shown: the interpreter's recipe, and whether all tests run (`wide`) or the ones concerned."""
-
-    how: How
-    wide: bool
-
-
-WAYS: Final = (
-    Way(how="probe", wide=False),
-    Way(how="probe", wide=True),
-    Way(how="routine", wide=False),
-    Way(how="routine", wide=True),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One change on an axis. `key` is equal for two that need not be told apart; `message` tells what it reverts."""
-
-    id: str
-    key: str
-    title: str = ""
-    author: str = ""
-    files: tuple[str, ...] = ()
-    message: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """One probe. `way` counts WAYS, `new` are the axes that were new in it, `place` is the change it was made at (None: a
-    crossover's). `outcome` None: it is still under way; "lost": the farm's own fault, it says nothing."""
-
-    way: int
-    stage: Stage
-    new: Mix
-    place: int | None = None
-    outcome: Outcome | Literal["lost"] | None = None
-    elsewhere: bool = False
-    worker: str = ""
-    owner: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inquiry:
-    """All that is known. `bad_runs` are the runs that showed the failure before (one, and its retries), `good_runs`
-    those that did not (the last good one, and its control). `narrow`: the tests concerned can be run alone.
-
-    `changes`: the succession of each axis, from what the good run had to what the bad one had. `suspects`: ids that
-    other breakages were traced to. `owners`: whose workers could take a probe now."""
-
-    good: crossover.Run
-    bad: crossover.Run
-    seen: tuple[Seen, ...] = ()
-    changes: Mapping[Axis, Sequence[Change]] = field(default_factory=dict)
-    bad_runs: int = 1
-    good_runs: int = 1
-    narrow: bool = True
-    witnesses: int = 1
-    certain: bool = False
-    suspects: frozenset[str] = frozenset()
-    owners: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """One probe to be made. `on`: the one worker it must run on; `not_by`: owners whose workers it must not run on."""
-
-    way: int
-    stage: Stage
-    new: Mix
-    place: int | None = None
-    on: str = ""
-    not_by: tuple[str, ...] = ()
-    why: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class More:
-    """Not known yet. `asks`: the probes to make now (none: those under way have to come in first).
-
-    `left`: how many changes are left in question on `axis`; `expected`: about how many probes are still to come."""
-
-    asks: tuple[Ask, ...] = ()
-    axis: str = ""
-    first: int = 0
-    last: int = 0
-    expected: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A line of the evidence: what was run, how often it passed and failed, on whose workers, what that rules out."""
-
-    what: str
-    passed: int
-    failed: int
-    skipped: int = 0
-    owners: tuple[str, ...] = ()
-    says: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,10 +62,10 @@ def decide(inquiry: Inquiry, *, idle: int) -> More | Answer:
         return _given_up(inquiry, way, f"the farm lost {lost} of its probes")
     if len(inquiry.seen) >= MOST_PROBES:
         return _given_up(inquiry, way, f"{MOST_PROBES} probes were not enough")
-    case = _case(inquiry, way)
-    step = _first_of_way(case, inquiry, way) or crossover.decide(case)
+    case = case_of(inquiry, way)
+    step = asking.first_of_way(case, inquiry, way) or crossover.decide(case)
     if isinstance(step, crossover.Next):
-        return More(asks=tuple(_crossed(inquiry, way, case, idle)))
+        return More(asks=tuple(asking.crossed(inquiry, way, case, idle)))
     axis = _axis(step)
     if axis is None:
         return _without_search(step)
@@ -189,32 +81,26 @@ def given_up(inquiry: Inquiry, reason: str) -> Answer:
 # Which way the failure shows ---------------------------------------------------------------------
 
 
-def _ways(inquiry: Inquiry) -> Iterator[int]:
-    for number, way in enumerate(WAYS):
-        if inquiry.narrow or not way.wide:
-            yield number
-
-
 def _way(inquiry: Inquiry) -> int | Answer:
     """The first way in which both ends may still show what they showed before."""
     reasons = []
-    for number in (ways := list(_ways(inquiry))):
+    for number in (numbers := list(ways(inquiry))):
         why = _hidden(inquiry, number)
         if not why:
             return number
         reasons.append(why)
-    case = _case(inquiry, ways[-1])
+    case = case_of(inquiry, numbers[-1])
     last = crossover.decide(case)
     if isinstance(last, crossover.Conclusion) and _axis(last) is None:
         return _without_search(last)
-    return Answer(status="undecided", reason=reasons[-1], evidence=_crossing(inquiry, case))
+    return Answer(status="undecided", reason=reasons[-1], evidence=evidence.of_case(case))
 
 
 def _hidden(inquiry: Inquiry, way: int) -> str:
     """Why the ends don't show the failure this way; "": they do, or may."""
-    case = _case(inquiry, way, before=False)
+    case = case_of(inquiry, way, before=False)
     bad, good = case.tally(case.changed), case.tally(frozenset())
-    again = crossover.SAMPLE if way == list(_ways(inquiry))[-1] else TRIES
+    again = crossover.SAMPLE if way == list(ways(inquiry))[-1] else TRIES
     if not bad.failed and (bad.skipped >= TRIES or bad.passed >= again):
         said = bad.note if bad.skipped else f"it passed {bad.passed} times"
         return f"the bad run does not show the failure when repeated: {said}"
@@ -224,65 +110,6 @@ def _hidden(inquiry: Inquiry, way: int) -> str:
 
 
 # Which axis --------------------------------------------------------------------------------------
-
-
-def _case(inquiry: Inquiry, way: int, *, before: bool = True) -> Case:
-    """The crossover so far; `before`: with the runs that were there before the investigation."""
-    case = Case(good=inquiry.good, bad=inquiry.bad)
-    if before:
-        case = crossover.observe(case, case.changed, "bad", times=inquiry.bad_runs)
-        if case.changed:
-            case = crossover.observe(case, frozenset(), "good", times=inquiry.good_runs)
-    for one in inquiry.seen:
-        if one.way == way and one.stage == "cross" and one.outcome in ("good", "bad", "skip"):
-            case = crossover.observe(case, one.new, one.outcome, note=one.note)
-    return case
-
-
-def _crossed(inquiry: Inquiry, way: int, case: Case, idle: int) -> Iterator[Ask]:
-    """The crossover's next trials. Both ends are asked at once: whatever one says, the other is needed."""
-    running = Counter(
-        one.new & case.changed for one in inquiry.seen
-        if one.way == way and one.stage == "cross" and one.outcome is None
-    )  # fmt: skip
-    asks: list[Ask] = []
-    step = _first_of_way(case, inquiry, way) or crossover.decide(case)
-    while isinstance(step, crossover.Next):
-        wanted = 1 if step.stop_at_bad else step.times
-        for _ in range(wanted - running[step.new]):
-            asks.append(_cross(inquiry, way, case, step))
-        if step.new not in (case.changed, frozenset()):
-            break
-        expected: Outcome = "bad" if step.new == case.changed and case.changed else "good"
-        case = crossover.observe(case, step.new, expected, times=step.times)
-        step = _other_end(case, inquiry, way, step.new) or crossover.decide(case)
-    yield from asks[: max(idle, 0)]
-
-
-def _first_of_way(case: Case, inquiry: Inquiry, way: int) -> crossover.Next | None:
-    """Runs of before say nothing of this way: this way too the bad end must have failed, and the good one been seen."""
-    return _unseen(inquiry, way, case, case.changed) or _unseen(inquiry, way, case, frozenset())
-
-
-def _other_end(case: Case, inquiry: Inquiry, way: int, end: Mix) -> crossover.Next | None:
-    return _unseen(inquiry, way, case, frozenset()) if end == case.changed and end else None
-
-
-def _unseen(inquiry: Inquiry, way: int, case: Case, end: Mix) -> crossover.Next | None:
-    seen = _case(inquiry, way, before=False).tally(end)
-    whole = end == case.changed
-    if seen.failed if whole else seen.runs:
-        return None
-    name = "bad" if whole else "good"
-    return crossover.Next(new=end, times=1, why=f"does the {name} run show the same again?")
-
-
-def _cross(inquiry: Inquiry, way: int, case: Case, step: crossover.Next) -> Ask:
-    pinned = "worker" in case.changed
-    return Ask(
-        way=way, stage="cross", new=step.new, why=step.why,
-        on=case.run(step.new).worker if pinned else "",
-    )  # fmt: skip
 
 
 def _axis(found: crossover.Conclusion) -> Axis | None:
@@ -301,7 +128,7 @@ def _without_search(found: crossover.Conclusion) -> Answer:
         status, axis = "environment", found.axes[0]
     return Answer(
         status=status, reason=found.reason, axis=axis, missing=found.missing,
-        evidence=tuple(_line(one) for one in found.evidence),
+        evidence=evidence.of_trials(found.evidence),
     )  # fmt: skip
 
 
@@ -317,7 +144,7 @@ def _searched(
     if state is None:
         return Answer(
             status="axis", axis=axis, reason=found.reason, confidence=ENOUGH,
-            evidence=tuple(_line(one) for one in found.evidence),
+            evidence=evidence.of_trials(found.evidence),
         )  # fmt: skip
     changes = inquiry.changes[axis]
     conclusion = bisect.conclusion(state)
@@ -328,7 +155,7 @@ def _searched(
     )
     judged = confirm.judge(state, owners=inquiry.owners, slight=slight)
     if isinstance(judged, confirm.More):
-        asks = _next(inquiry, way, axis, state, judged, idle)
+        asks = asking.searching(inquiry, way, state, judged, idle)
         waits = any(one.outcome is None for one in inquiry.seen if one.way == way)
         if asks or waits or idle < 1:
             return _more(state, axis, asks)
@@ -353,7 +180,7 @@ def _state(inquiry: Inquiry, way: int, axis: Axis) -> bisect.State | None:
         list(_candidates(changes, inquiry.suspects, cpython=axis == "interpreter")),
         good=0, bad=last, noise=noise, enough=ENOUGH,
     )  # fmt: skip
-    whole = _case(inquiry, way).changed
+    whole = case_of(inquiry, way).changed
     ends = {whole: last, whole - {axis}: 0}
     for one in inquiry.seen:
         place = ends.get(one.new & whole) if one.place is None else one.place
@@ -377,28 +204,6 @@ def _candidates(
             weight *= 20
         undoes = places.get(likely.reverted(change.message))
         yield Candidate(key=change.key, label=change.id, weight=weight, undoes=undoes)
-
-
-def _next(
-    inquiry: Inquiry, way: int, axis: Axis, state: bisect.State, judged: confirm.More, idle: int
-) -> list[Ask]:
-    whole = _case(inquiry, way).changed
-    here = [one for one in inquiry.seen if one.way == way and one.outcome is None]
-    running = [one.place for one in here if one.place is not None and one.stage == "search"]
-    make = partial(Ask, way=way, new=whole)
-    if not judged.runs:
-        found = bisect.next_probes(state, idle_workers=idle, running=running)
-        return [make(place=one.index, stage="search", why=one.why) for one in found]
-    asks: list[Ask] = []
-    for ask in judged.runs:
-        under_way = sum(
-            one.place == ask.index and one.stage == "confirm" and one.elsewhere == ask.elsewhere
-            for one in here
-        )
-        why = "makes sure of the change found" + (", elsewhere" if ask.elsewhere else "")
-        one = make(place=ask.index, stage="confirm", why=why, not_by=ask.not_by)
-        asks += [one] * (ask.times - under_way)
-    return asks[: max(idle, 0)]
 
 
 def _more(state: bisect.State, axis: Axis, asks: Sequence[Ask]) -> More:
@@ -427,7 +232,10 @@ def _answer(
     state: bisect.State,
     judged: confirm.Confirmed | confirm.Unproved,
 ) -> Answer:
-    evidence = (*map(_line, found.evidence), *_places(inquiry, state, axis))
+    shown = (
+        *evidence.of_trials(found.evidence),
+        *evidence.of_places(state, inquiry.changes[axis]),
+    )
     reason = judged.reason
     if found.kind == "interaction":
         reason = f"{found.reason}; {reason}"
@@ -436,22 +244,22 @@ def _answer(
     if isinstance(judged, confirm.Confirmed):
         return Answer(
             status="confirmed", axis=axis, reason=reason, first=judged.index, last=judged.index,
-            confidence=judged.confidence, evidence=evidence, missing=found.missing,
+            confidence=judged.confidence, evidence=shown, missing=found.missing,
         )  # fmt: skip
     return Answer(
         status="range", axis=axis, reason=reason, first=max(judged.first, 1), last=judged.last,
-        confidence=judged.confidence, evidence=evidence, missing=found.missing,
+        confidence=judged.confidence, evidence=shown, missing=found.missing,
     )  # fmt: skip
 
 
 def _given_up(inquiry: Inquiry, way: int, reason: str) -> Answer:
     """What is known by now, and why it is not more."""
-    case = _case(inquiry, way)
+    case = case_of(inquiry, way)
     found = crossover.decide(case)
     axis = _axis(found) if isinstance(found, crossover.Conclusion) else None
     state = _state(inquiry, way, axis) if axis and axis in inquiry.changes else None
     if axis is None or state is None or isinstance(found, crossover.Next):
-        return Answer(status="undecided", reason=reason, evidence=_crossing(inquiry, case))
+        return Answer(status="undecided", reason=reason, evidence=evidence.of_case(case))
     ended = bisect.give_up(state, reason)
     first, last = _range(ended)
     judged = confirm.Unproved(first=first, last=last, confidence=ended.confidence, reason=reason)
@@ -463,54 +271,3 @@ def _given_up(inquiry: Inquiry, way: int, reason: str) -> Answer:
 
 def _nth(number: int) -> str:
     return {2: "second", 3: "third"}.get(number, f"{number}th")
-
-
-def _crossing(inquiry: Inquiry, case: Case) -> tuple[Line, ...]:
-    return tuple(_line(one) for one in crossover.evidence(case))
-
-
-def _line(one: crossover.Evidence) -> Line:
-    return Line(
-        what=one.what, passed=one.passed, failed=one.failed, skipped=one.skipped,
-        says=f"rules out {one.rules_out}",
-    )  # fmt: skip
-
-
-def _places(inquiry: Inquiry, state: bisect.State, axis: Axis) -> Iterator[Line]:
-    """A line for each change that was probed, in the order of history."""
-    by_place: dict[int, list[tuple[str, str]]] = {}
-    for one in state.observations:
-        by_place.setdefault(one.index, []).append((one.outcome, one.owner))
-    changes = inquiry.changes[axis]
-    for place in sorted(by_place):
-        count = Counter(outcome for outcome, _ in by_place[place])
-        owners = sorted({owner for outcome, owner in by_place[place] if outcome != "skip"} - {""})
-        yield Line(
-            what=f"{_short(changes[place].id)} {changes[place].title}".strip(),
-            passed=count["good"], failed=count["bad"], skipped=count["skip"],
-            owners=tuple(owners), says=_says(count),
-        )  # fmt: skip
-
-
-def _says(count: Counter[str]) -> str:
-    if count["good"] and count["bad"]:
-        return "comes and goes here"
-    if count["bad"]:
-        return HAS
-    return LACKS if count["good"] else "could not be tested"
-
-
-def _short(id: str) -> str:
-    return id[:12] if len(id) == 40 else id
-
-
-def renewed(inquiry: Inquiry, *asks: Ask, outcome: Outcome | None = None) -> Inquiry:
-    """The inquiry after these probes were asked for, or have come to this."""
-    more = tuple(
-        Seen(
-            way=ask.way, stage=ask.stage, new=ask.new, place=ask.place, outcome=outcome,
-            elsewhere=bool(ask.not_by), worker=ask.on,
-        )
-        for ask in asks
-    )  # fmt: skip
-    return replace(inquiry, seen=(*inquiry.seen, *more))

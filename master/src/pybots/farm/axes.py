@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from pybots.core.investigator import Ask, Change
+from pybots.core.inquiry import Ask, Change
 from pybots.core.model import GitBranch
 from pybots.farm import git, inquiries
 from pybots.farm.home import Farm

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from pybots.core.evidence import Line
 from pybots.ledger import schema
-from pybots.mail.story import Announcement, EvidenceLine, Finding
+from pybots.mail.story import Announcement, Finding
 
 investigations, commits = schema.investigations, schema.commits
 
@@ -83,9 +84,9 @@ def _finding(connection: Connection, breakage: Any, row: Any) -> Finding | None:
     )
 
 
-def evidence(row: Any) -> tuple[EvidenceLine, ...]:
+def evidence(row: Any) -> tuple[Line, ...]:
     """The lines of an investigation's evidence."""
-    return tuple(EvidenceLine(**{**one, "owners": tuple(one["owners"])}) for one in row.evidence)
+    return tuple(Line(**{**one, "owners": tuple(one["owners"])}) for one in row.evidence)
 
 
 def _files(connection: Connection, branch: str, sha: str) -> list[str]:

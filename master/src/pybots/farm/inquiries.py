@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from pybots.core import control, crossover, investigator
 from pybots.core.crossover import Axis
-from pybots.core.investigator import Change, Inquiry, Seen
+from pybots.core.inquiry import Change, Inquiry, Seen
 from pybots.core.model import Worker
 from pybots.core.normal import plain
 from pybots.core.outcomes import Observed

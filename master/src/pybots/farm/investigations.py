@@ -17,10 +17,11 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy import case as sqlcase
 
-from pybots.core import investigator
+from pybots.core import evidence, investigator
 from pybots.core.control import Judgement
 from pybots.core.flavours import quick
-from pybots.core.investigator import WAYS, Answer, Ask, Change, More
+from pybots.core.inquiry import WAYS, Ask, Change, More
+from pybots.core.investigator import Answer
 from pybots.core.schedule import Slot
 from pybots.farm import (
     announcements,
@@ -404,11 +405,11 @@ def _reason(one: Going, answer: Answer) -> str:
     ).replace("culprit", "this one")
 
 
-def _evidence(one: Going, answer: Answer) -> Sequence[investigator.Line]:
+def _evidence(one: Going, answer: Answer) -> Sequence[evidence.Line]:
     """The evidence as people read it. Of what mended something only the changes themselves, passed and failed put right."""
     if one.row.role == "broke":
         return answer.evidence
-    swapped = {investigator.HAS: investigator.LACKS, investigator.LACKS: investigator.HAS}
+    swapped = {evidence.HAS: evidence.LACKS, evidence.LACKS: evidence.HAS}
     return [
         replace(
             line, passed=line.failed, failed=line.passed, says=swapped.get(line.says, line.says)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, case, select, update
 
-from pybots.core.investigator import WAYS
+from pybots.core.inquiry import WAYS
 from pybots.core.model import Verdict
 from pybots.core.outcomes import Observed, observe
 from pybots.core.target import Judged, Target, judge

@@ -36,10 +36,12 @@ class BuildFailed(LaptopError):
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """An interpreter that is there. `phases` are the seconds of each phase of its build, empty when it was in the cache."""
+    """An interpreter that is there. `phases` are the seconds of each phase of its build, empty when it was in the cache;
+    `cpu` the seconds that its processes worked."""
 
     ref: contract.InterpreterRef
     phases: Mapping[str, float] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -100,13 +102,13 @@ class Interpreters:
         if key in self._failed:
             raise BuildFailed(self._failed[key])
         try:
-            phases = self._build(sha, key, sink)
+            phases, cpu = self._build(sha, key, sink)
         except BuildFailed as error:
             self._failed[key] = str(error)
             raise
-        return Built(ref=ref, phases=phases)
+        return Built(ref=ref, phases=phases, cpu=cpu)
 
-    def _build(self, sha: str, key: str, sink: Sink) -> dict[str, float]:
+    def _build(self, sha: str, key: str, sink: Sink) -> tuple[dict[str, float], dict[str, float]]:
         began = time.monotonic()
         content = git.content_key(self.bench.repository, sha)
         tree = prepare_source(self.bench.farm, sha, content)
@@ -131,7 +133,7 @@ class Interpreters:
         phases["keep"] = time.monotonic() - began
         with self._lock:
             self.builds += 1
-        return phases
+        return phases, {result.phase: result.cpu_seconds or 0.0 for result in report.phases}
 
 
 def _failure(sha: str, phase: contract.PhaseResult) -> LaptopError:

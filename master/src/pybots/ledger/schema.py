@@ -344,8 +344,8 @@ probes = Table(  # what an investigation asked for, each with the run that answe
     Column("id", Integer, primary_key=True),
     Column("investigation_id", ForeignKey("investigations.id"), nullable=False),
     Column("run_id", ForeignKey("runs.id"), nullable=False, unique=True),
-    Column("way", Integer, nullable=False),  # of investigator.WAYS
-    Column("stage", String(10), nullable=False),  # investigator.Stage
+    Column("way", Integer, nullable=False),  # of inquiry.WAYS
+    Column("stage", String(10), nullable=False),  # inquiry.Stage
     Column("mix", JSON, nullable=False),  # the axes that are new in it
     Column("place", Integer),  # the change it is made at; NULL: a crossover's
     Column("on_worker", String(80), nullable=False, default="", server_default=""),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pybots.core.evidence import Line
 from pybots.core.normal import one_line
 from pybots.mail.lines import WIDTH, counted, cut, number, quoted, wrap
-from pybots.mail.story import EvidenceLine, Finding, Story
+from pybots.mail.story import Finding, Story
 
 SHOWN_FILES: Final = 8
 SHOWN_EVIDENCE: Final = 14
@@ -80,7 +81,7 @@ def _announced(found: Finding) -> Iterator[str]:
     yield ""
 
 
-def _evidence(line: EvidenceLine) -> str:
+def _evidence(line: Line) -> str:
     counts = f"  {line.passed or '–':>6}  {line.failed or '–':>6}  "
     skipped = f" ({line.skipped} could not be tested)" if line.skipped else ""
     return cut(f"{counts}{one_line(line.what, 200)}", WIDTH - len(skipped)) + skipped

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pybots.core.audiences import Audience
+from pybots.core.evidence import Line
 from pybots.core.rounds import Change, Topic
 
 
@@ -16,18 +17,6 @@ class CommitLine:
     sha: str
     author: str
     title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvidenceLine:
-    """What was run, how often it passed, failed and could not be tested, on whose workers, and what that says."""
-
-    what: str
-    passed: int
-    failed: int
-    skipped: int = 0
-    owners: tuple[str, ...] = ()
-    says: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +40,7 @@ class Finding:
     author: str
     confidence: float
     reason: str
-    evidence: tuple[EvidenceLine, ...] = ()
+    evidence: tuple[Line, ...] = ()
     files: tuple[str, ...] = ()
     files_left_out: int = 0
     announced: Announcement | None = None
