@@ -1,8 +1,8 @@
 """A farm that lives through a simulated year: machines, queues and a clock around the product's own recording.
 
 Commits, runs and attempts are put into a real ledger as planning and dispatching would; everything that decides is the
-product's: `record_report`, `attempt_lost`, `controls.expire`, `notify.consider`, `workers.seen`. Controls that it wants
-are answered from the truth. Its outbox is collected as a mail server would get it.
+product's: `record_report`, `attempt_lost`, `controls.expire`, `notify.consider`, `workers.seen`. Controls, and failures
+that it wants once more, are answered from the truth. Its outbox is collected as a mail server would get it.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ class NoiseFarm:
         with self.farm.ledger.read() as connection:
             rows = connection.execute(
                 select(runs.c.id, runs.c.good_run, runs.c.only, runs.c.subject)
-                .where(runs.c.id > self.last_run, runs.c.purpose == "control")
+                .where(runs.c.id > self.last_run, runs.c.purpose.in_(("control", "retry")))
                 .order_by(runs.c.id)
             ).all()
             for row in rows:

@@ -8,77 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lane_world import (
-    World,
-    make_failure,
-    make_phase,
-    make_report,
-    make_test,
-    make_world,
-    replace_struct,
-)
-from sqlalchemy import Row, select, update
+from control_world import BAD, GOOD, LOCK, WORSE, A, B, Farm, in_leaf, wanted_runs
+from lane_world import make_failure, make_phase, make_report, make_test, make_world
+from sqlalchemy import select, update
 
 from pybots.core.model import IndexSource
 from pybots.farm import controls, dispatch, plan
 from pybots.farm.plan import Branch
-from pybots.farm.record import Recorded
 from pybots.farm.views import api, breakagepage
 from pybots.farm.views import lanes as lanes_view
 from pybots.farm.views.common import Missing, Visit
 from pybots.farm.views.reports import Digests
 from pybots.ledger import schema
 from pybots_worker import contract
-
-A, B = "tests/test_it.py::test_a", "tests/test_it.py::test_b"
-GOOD = [make_test(A), make_test(B)]
-BAD = [GOOD[0], make_test(B, "failed", "TypeError: unhashable type")]
-WORSE = [make_test(A, "failed", "ValueError: no such thing"), BAD[1]]
-LOCK = (contract.Locked(name="leaf", version="1.2"), contract.Locked(name="Anchor", version="1.0"))
-REVISION = {"kind": "git", "url": "https://example.org/x.git", "commit": "a" * 40}
-
-
-class Farm(World):
-    """A world whose interpreters and reports are in the store, so that runs can be made again."""
-
-    def interpreter(
-        self, position: int, flavour: str = "release", state: str = "published", **changes: Any
-    ) -> int:
-        blob = self.farm.store.put(b"an interpreter")
-        return super().interpreter(
-            position, flavour, state, **{"blob": blob.sha256, "size": blob.size, **changes}
-        )
-
-    def run(self, position: int, *, lane: int | None = None, **changes: Any) -> int:  # type: ignore[override]
-        return super().run(
-            position, lane=lane, **{"revision": REVISION if lane else None, **changes}
-        )
-
-    def seen(self, position: int, tests: Any = (), *, report: Any = None, **more: Any) -> Recorded:
-        report = replace_struct(report or make_report(tests), lock=LOCK)
-        return self.go(position, report=report, **more)
-
-    def control(self) -> Row[Any]:
-        (run,) = self.rows(
-            schema.runs, schema.runs.c.purpose == "control", schema.runs.c.state == "wanted"
-        )
-        return run
-
-    def answer(self, tests: Any = (), *, report: Any = None) -> Recorded:
-        run = self.control()
-        self.attempt(run.id)
-        return self.record(run.id, report or make_report(tests))
-
-    def breakages(self) -> list[Row[Any]]:
-        return self.rows(schema.breakages)
-
-    def breakage(self) -> Row[Any]:
-        (row,) = self.breakages()
-        return row
-
-    def cell(self, position: int) -> Row[Any]:
-        (row,) = self.rows(schema.cells, schema.cells.c.position == position)
-        return row
 
 
 @pytest.fixture
@@ -107,11 +49,14 @@ def test_a_new_failure_is_suspected_and_wants_the_last_good_run_again(world: Far
     assert world.subjects() == [], "nobody hears of it before the control has answered"
 
 
-def test_a_green_control_confirms(world: Farm) -> None:
+def test_a_green_control_and_a_second_failure_confirm(world: Farm) -> None:
     world.seen(1, GOOD)
     bad = world.seen(2, BAD)
     answer = world.answer([make_test(B)])
     assert answer.verdict == "passed"
+    assert (world.breakage().state, world.breakage().control) == ("suspected", "green")
+    assert world.subjects() == [], "a test that fails alone may have failed by chance"
+    assert world.again([BAD[1]]).verdict == "still_failing"
     breakage = world.breakage()
     assert (breakage.state, breakage.control, breakage.axis) == ("open", "green", "")
     assert breakage.confirmed is not None
@@ -212,6 +157,8 @@ def test_one_control_serves_all_new_failures_of_a_run(world: Farm) -> None:
     bad = world.seen(2, WORSE)
     assert world.control().only == [A, B]
     world.answer([make_test(A), BAD[1]])
+    assert world.once_more().only == [A], "of what the control has dismissed nothing more is asked"
+    world.again([WORSE[0]])
     states = {row.title: row.state for row in world.rows(schema.breakages)}
     assert states == {
         "ValueError: no such thing": "open",
@@ -311,11 +258,11 @@ def test_what_passes_again_before_the_control_comes_is_over(world: Farm) -> None
 def test_a_breakage_that_comes_back_is_suspected_again_and_counted(world: Farm) -> None:
     world.seen(1, GOOD)
     world.seen(2, BAD)
-    world.answer([make_test(B)])
+    world.confirm()
     world.seen(3, GOOD)
     world.seen(4, BAD)
     assert (world.breakage().state, world.breakage().reopened) == ("suspected", 1)
-    world.answer([make_test(B)])
+    world.confirm()
     assert world.breakage().state == "open"
 
 
@@ -323,7 +270,7 @@ def test_the_job_of_a_control_has_the_lock_and_the_tests(world: Farm, monkeypatc
     world.seen(1, GOOD)
     world.seen(2, BAD)
     control = world.control()
-    (wanted,) = [one for one in _wanted(world) if one.run == control.id]
+    (wanted,) = [one for one in wanted_runs(world) if one.run == control.id]
     assert (wanted.routine, wanted.ready, wanted.prefer) == (False, True, frozenset({"attic"}))
     with world.farm.ledger.read() as connection:
         row = dispatch._run(connection, control.id)
@@ -333,11 +280,6 @@ def test_the_job_of_a_control_has_the_lock_and_the_tests(world: Farm, monkeypatc
     assert job.purpose == "control"
     assert job.work.install.lock == (LOCK[0],), "everything but the project itself"
     assert job.work.test.only == (B,)
-
-
-def _wanted(world: Farm) -> list[Any]:
-    with world.farm.ledger.read() as connection:
-        return dispatch._wanted(world.farm, connection)
 
 
 # Flaky ------------------------------------------------------------------------
@@ -388,20 +330,6 @@ def test_a_rate_that_rises_opens_a_breakage_and_a_quiet_test_closes_it(world: Fa
 
 
 # Dependencies -----------------------------------------------------------------
-
-
-def in_leaf(name: str = B) -> contract.TestOutcome:
-    """A test that fails in its dependency's own frames."""
-    detail = (
-        "Traceback (most recent call last):\n"
-        '  File "/pybots/source/tests/test_it.py", line 7, in test_b\n    leaf.grow()\n'
-        '  File "/pybots/venv/lib/python3.15/site-packages/leaf/core.py", line 3, in grow\n    hash(x)\n'
-        "TypeError: unhashable type: 'array.array'\n"
-    )
-    failure = contract.Failure(
-        type="TypeError", message="unhashable type: 'array.array'", detail=detail
-    )
-    return make_test(name, "failed", failure=failure)
 
 
 def test_a_dependency_that_fails_in_two_projects_is_one_breakage_about_it(world: Farm) -> None:

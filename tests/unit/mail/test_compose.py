@@ -82,6 +82,16 @@ def test_a_letter_says_what_where_who_how_sure_and_how_to_see_it() -> None:
         assert part in body
 
 
+def test_a_failure_that_was_run_once_more_says_what_came_of_it() -> None:
+    """The control passes; whether the new combination fails twice is a question of its own."""
+    _, body = text(control="green", again_run=31)
+    flat = " ".join(body.split())
+    assert "run once more and failed again (https://pybots.example.org/run/31). Confirmed." in flat
+    _, body = text(control="green", sure=False)
+    flat = " ".join(body.split())
+    assert "Confirmed" not in flat and "this is a suspicion until it has" in flat
+
+
 FOUND = Finding(
     axis="cpython", id=SHA, title="gh-1: Remove it", author="Ada Lovelace", confidence=0.9876,
     reason="on workers of 2 owners, parent: 3 passed, 0 failed; culprit: 0 passed, 4 failed",

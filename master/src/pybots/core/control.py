@@ -67,9 +67,11 @@ class Judgement:
 
 
 def scope(new: Iterable[Bad]) -> tuple[str, ...]:
-    """The tests that a control of these failures can be restricted to; (): it needs the whole suite."""
+    """The tests that a control of these failures can be restricted to; (): it needs the whole suite.
+
+    A test that passed alone and failed only after others would pass in any control without these."""
     found = list(new)
-    if any(bad.kind not in SINGLE or not is_test(bad.id) for bad in found):
+    if any(bad.kind not in SINGLE or not is_test(bad.id) or bad.passed_too for bad in found):
         return ()
     ids = tuple(dict.fromkeys(bad.id for bad in found))
     return ids if len(ids) <= MAX_ONLY else ()

@@ -116,7 +116,8 @@ def change(broken: Broken, trip: Trip | None, *, late: bool) -> Change | None:
 
 def pending(broken: Broken, trip: Trip | None) -> bool:
     """Whether a control run may still say something about it."""
-    return broken.state == "suspected" and broken.control in ("", "wanted") and trip != "open"
+    waits = ("", "wanted", "green")  # green: the new combination is run once more
+    return broken.state == "suspected" and broken.control in waits and trip != "open"
 
 
 def next_round(thread: Thread, members: Sequence[Broken], scene: Scene) -> Round:

@@ -83,6 +83,13 @@ def blocked_words(summary: str, why: Sequence[str]) -> str:
     return one_line(f"blocked: {blamed}: {said}", MAX_SUMMARY)
 
 
+def chance_words(names: Sequence[str], rest: str) -> str:
+    """A run whose failures passed when the very same was run once more. `rest`: what it said before, of what is left."""
+    what = one_line(names[0]) if len(names) == 1 else f"{len(names):,} tests"
+    said = f"flaky: {what} failed, and passed when all was run once more"
+    return one_line(f"{said}; {rest}" if rest else said, MAX_SUMMARY)
+
+
 def passed_words(counts: Counts) -> str:
     parts = [f"{counts.passed:,} passed"]
     parts += [f"{counts.skipped:,} skipped"] if counts.skipped else []

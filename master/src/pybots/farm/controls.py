@@ -1,7 +1,8 @@
 """Control runs: wanted for what is suspected, judged when they report, given up when they don't. See core/control.py.
 
 `want`, `answer` and `lost` work inside the caller's transaction; `expire` is a transaction of its own. One control
-answers for all the new failures of the run that is its `subject`.
+answers for all the new failures of the run that is its `subject`. What it would open, but may be chance, is run once more
+first (`again`).
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
 
 from pybots.core import control, words
 from pybots.core.control import Concern, Judgement
 from pybots.core.model import CONCLUSIVE, RED
 from pybots.core.outcomes import COMPLETE, INSTALL, TESTS, Bad, Observed, is_test
 from pybots.core.verdict import Decision
-from pybots.farm import letters
+from pybots.farm import again, letters
 from pybots.farm.cells import show
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
-from pybots.ledger.engine import announce, inserted_id
+from pybots.ledger.engine import announce
 
 runs, lanes, interpreters = schema.runs, schema.lanes, schema.interpreters
 
@@ -101,28 +102,9 @@ def _possible(farm: Farm, connection: Connection, good: Row[Any]) -> bool:
 def _insert(
     connection: Connection, subject: Row[Any], good: Row[Any], only: Sequence[str], now: float
 ) -> int:
-    made = connection.execute(
-        insert(runs).values(
-            kind="project",
-            lane_id=subject.lane_id,
-            interpreter_id=good.interpreter_id,
-            commit_id=good.commit_id,
-            branch=good.branch,
-            position=good.position,
-            purpose="control",
-            revision_label=good.revision_label,
-            revision=good.revision,
-            state="wanted",
-            summary="",
-            tries=0,
-            lost=0,
-            created=now,
-            subject=subject.id,
-            good_run=good.id,
-            only=list(only) or None,
-        )
+    return again.insert_run(
+        connection, good, purpose="control", subject=subject, only=only, created=now
     )
-    return inserted_id(made)
 
 
 def answer(
@@ -140,7 +122,12 @@ def answer(
         for number, one in judged.items()
         if one.control == "red" and _ask_elsewhere(farm, connection, number, now)
     ]
-    done = {number: one for number, one in judged.items() if number not in elsewhere}
+    held = _hold(farm, connection, run, judged, now)
+    done = {
+        number: one
+        for number, one in judged.items()
+        if number not in elsewhere and number not in held
+    }
     _settle(connection, run.subject, done, now)
     bad = tuple(observed.bad.values())
     said = sorted({one.reason for one in judged.values()}) or ["nobody waits for it any more"]
@@ -154,6 +141,16 @@ def answer(
         summary=f"{summary}: {words.red_words(bad)}"[: words.MAX_SUMMARY],
     )
     return decision, list(done)
+
+
+def _hold(
+    farm: Farm, connection: Connection, run: Row[Any], judged: Mapping[int, Judgement], now: float
+) -> frozenset[int]:
+    """What may be chance waits for the new combination once more, where that can be had. See core/again.py."""
+    subject = run_of(connection, run.subject)
+    if subject is None or not _possible(farm, connection, subject):
+        return frozenset()
+    return again.hold(connection, run, subject, judged, now)
 
 
 def _ask_elsewhere(farm: Farm, connection: Connection, number: int, now: float) -> bool:
@@ -212,12 +209,17 @@ def _concern(connection: Connection, row: Row[Any]) -> Concern:
 
 
 def lost(farm: Farm, connection: Connection, run: Row[Any], reason: str, now: float) -> None:
-    """A run is given up for good. If it was a control, what waited for it is opened without."""
+    """A run is given up for good. If it was a control, or the new combination once more, what waited for it is opened
+    without."""
+    if run.subject is None:
+        return
+    opened = again.lost(connection, run.subject, now)
     if run.purpose == "control":
         nothing = control.unanswered(f"the control run was lost: {reason}")
         judged = {row.id: nothing for row in breakages.waiting(connection, run.id)}
         _settle(connection, run.subject, judged, now)
-        letters.news(farm, connection, now, breakages=judged)
+        opened += judged
+    letters.news(farm, connection, now, breakages=opened)
 
 
 def forget(connection: Connection, lane: int) -> None:
@@ -236,10 +238,11 @@ def forget(connection: Connection, lane: int) -> None:
         )
         .values(state="dropped")
     )
+    again.forget(connection, lane)
 
 
 def expire(farm: Farm) -> list[int]:
-    """Give up the controls that have been waited for too long. Returns their runs."""
+    """Give up the controls that have been waited for too long, with what they made wait. Returns the controls."""
     now = farm.clock()
     with farm.ledger.read() as connection:
         if not _late(connection, now):
@@ -249,7 +252,13 @@ def expire(farm: Farm) -> list[int]:
         for run in late:
             connection.execute(
                 update(runs)
-                .where(runs.c.id == run.id, runs.c.state == "wanted")
+                .where(
+                    or_(
+                        runs.c.id == run.id,
+                        and_(runs.c.subject == run.subject, runs.c.purpose == "retry"),
+                    ),
+                    runs.c.state == "wanted",
+                )
                 .values(state="dropped")
             )
             lost(farm, connection, run, "no answer within an hour", now)
@@ -262,7 +271,7 @@ def _late(connection: Connection, now: float) -> list[Row[Any]]:
         select(runs).where(
             runs.c.id.in_(
                 select(waited.c.control_run).where(
-                    waited.c.state == "suspected", waited.c.control == "wanted"
+                    waited.c.state == "suspected", waited.c.control.in_(("wanted", "green"))
                 )
             )
         )
@@ -319,8 +328,9 @@ def _blocked(connection: Connection, run: int, why: Sequence[str], now: float) -
 
 
 def pending(connection: Connection) -> int:
-    """How many controls are wanted or under way."""
+    """How many controls, and new combinations once more, are wanted or under way."""
     found = select(func.count()).where(
-        runs.c.purpose == "control", runs.c.state.in_(("wanted", "dispatched", "running"))
+        runs.c.purpose.in_(("control", "retry")),
+        runs.c.state.in_(("wanted", "dispatched", "running")),
     )
     return int(connection.scalar(found) or 0)

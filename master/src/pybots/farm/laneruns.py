@@ -21,7 +21,7 @@ from pybots.core.normal import one_line
 from pybots.core.outcomes import Bad, Observed, observe
 from pybots.core.target import Judged
 from pybots.core.verdict import SEVERITY, Decision, LaneHistory, decide, repeated, repeated_words
-from pybots.farm import builds, controls, histories, letters, probes
+from pybots.farm import again, builds, controls, histories, letters, probes
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
 from pybots_worker.contract import Report
@@ -104,6 +104,8 @@ def record(
     )
     if run.purpose == "control":
         return controls.answer(farm, connection, run, observed, now)
+    if run.purpose == "retry" and run.subject is not None:
+        return again.answer(connection, run, observed, now)
     if prepared.judged is not None:
         return probes.answer(connection, run, prepared.judged, now), []
     if observed.no_source:
@@ -125,9 +127,14 @@ def record(
     if routine:
         place = spans.Place(lane=lane.id, run=run.id, position=run.position)
         chance = {bad.id: bad.outcome for bad in decision.excused}
-        again = {bad.id for bad in decision.excused if not bad.passed_too}
+        throughout = {bad.id for bad in decision.excused if not bad.passed_too}
         spans.note_flakes(
-            connection, place, {**observed.flaky, **chance}, now, nth=lane.counted + 1, again=again
+            connection,
+            place,
+            {**observed.flaky, **chance},
+            now,
+            nth=lane.counted + 1,
+            again=throughout,
         )
         if newest:
             # What was excused must be decided anew next time: chance does not explain it for ever.

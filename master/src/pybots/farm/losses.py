@@ -78,7 +78,7 @@ def release_waiting(
         select(runs.c.id).where(
             runs.c.interpreter_id == interpreter,
             runs.c.kind == "project",
-            runs.c.purpose != "control",  # these run on published ones only
+            runs.c.purpose.not_in(("control", "retry")),  # these run on published ones only
             runs.c.state == "wanted",
         )
     ).all()

@@ -13,7 +13,7 @@ from pybots.core.normal import one_line
 from pybots.core.outcomes import is_test
 from pybots.core.rounds import Change, Letter
 from pybots.core.threads import Thread
-from pybots.farm import answering, findings
+from pybots.farm import again, answering, findings
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.mail.story import CommitLine, Story
@@ -145,6 +145,7 @@ def _row(
         before=_before(connection, broken, run),
         control=broken.control,
         control_run=broken.control_run or 0,
+        again_run=more.id if (more := again.repeated(connection, first.run_id)) else 0,
         sure=broken.state != "suspected",
         axis=broken.axis,
         blamed=broken.blamed,

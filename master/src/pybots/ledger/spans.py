@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, not_, or_,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pybots.core import flaky
-from pybots.core.outcomes import RAN
+from pybots.core.outcomes import FLAKY, RAN
 from pybots.ledger import schema
 
 spans, tests, flakes, lanes = schema.spans, schema.tests, schema.flakes, schema.lanes
@@ -211,6 +211,22 @@ def write(connection: Connection, place: Place, changes: Mapping[str, State | No
     if new:
         connection.execute(insert(spans), new)
     return written + len(new)
+
+
+def forgive(connection: Connection, place: Place, names: Sequence[str]) -> None:
+    """What these tests have shown since this run, the lane's last, was chance: no evidence either way."""
+    ids = test_ids(connection, names)
+    for chunk in chunks(list(ids.values())):
+        connection.execute(
+            update(spans)
+            .where(
+                spans.c.lane_id == place.lane,
+                spans.c.from_run == place.run,
+                spans.c.until_run.is_(None),
+                spans.c.test_id.in_(chunk),
+            )
+            .values(outcome=FLAKY, signature=None)
+        )
 
 
 def note_flakes(

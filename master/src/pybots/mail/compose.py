@@ -229,9 +229,19 @@ def _sure(row: Row, base: str) -> str:
         else "Tried: failing tests were run again in the same build. "
     )
     run = f" ({base}/run/{row.control_run})" if row.control_run else ""
+    more = f" ({base}/run/{row.again_run})" if row.again_run else ""
+    twice = f" The new one was run once more and failed again{more}." if more else ""
     match row.control:
+        case "green" if not row.sure:
+            return (
+                f"{tried}The last good combination was run again now and passed{run}. The new one has not yet been run"
+                " once more within the hour: this is a suspicion until it has."
+            )
         case "green":
-            return f"{tried}The last good combination was run again now and passed{run}: the change did it. Confirmed."
+            return (
+                f"{tried}The last good combination was run again now and passed{run}: the change did it.{twice}"
+                " Confirmed."
+            )
         case "red":
             return f"{tried}The last good combination was run again now and failed too{run}: {_known([row])}."
         case "wanted":

@@ -52,7 +52,7 @@ class Row:
 
     `failing`: the first few ids; `count`: how many there are. `run` showed it there first, on `worker`'s platform.
     `phase`: of an interpreter's build, the one that failed. `source` "" when it is the project's first. `before`: the revision that was good. `control`: "" | "wanted" | "green" |
-    "red" | "none". `sure`: it is confirmed. `tail`: the error's last lines."""
+    "red" | "none". `again_run`: what `run` did, once more (0: was not done). `sure`: it is confirmed. `tail`: the error's last lines."""
 
     breakage: int
     change: Change
@@ -73,6 +73,7 @@ class Row:
     before: str = ""
     control: str = ""
     control_run: int = 0
+    again_run: int = 0
     sure: bool = True
     axis: str = ""
     blamed: str = ""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from pybots.core.dispositions import WORDS
 from pybots.core.outcomes import is_test
-from pybots.farm import answers, findings, stories
+from pybots.farm import again, answers, findings, stories
 from pybots.farm.home import Farm
 from pybots.farm.views import history
 from pybots.farm.views.common import Missing, Visit, interpreters, lanes, runs, select_runs
@@ -79,7 +79,10 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             lanes=_lanes(connection, members),
             tests=() if row.kind == "interpreter" else _tests(members),
             mails=mails_of_breakages(connection, [number], (farm.config.mail.list,)),
-            facts=(*_facts(row, first, farm.clock()), *_mended(connection, row)),
+            facts=(
+                *_facts(row, first, again.repeated(connection, row.opened_run), farm.clock()),
+                *_mended(connection, row),
+            ),
             reproduce=reproduce(farm, first),
             issues=_issues(farm, connection, number),
             search=found,
@@ -103,6 +106,8 @@ def _range(connection: Connection, row: Any) -> tuple[list[Any], int, Any]:
 
 def _axis(row: Any) -> str:
     """What changed, as far as it is known: no commit when the last good combination fails as well now."""
+    if row.state == "dismissed" and row.axis == "flaky":
+        return "nothing: it was chance"
     if row.axis and row.axis != "cpython":
         return f"{AXES.get(row.axis, row.axis)} {row.blamed}".strip()
     known = row.good_position is not None or row.axis == "cpython"
@@ -210,11 +215,14 @@ def _mended(connection: Connection, row: Any) -> list[Fact]:
     return [Fact(name="Fixed by", value=said, href=href)]
 
 
-def _facts(row: Any, first: Any, now: float) -> tuple[Fact, ...]:
+def _facts(row: Any, first: Any, more: Any, now: float) -> tuple[Fact, ...]:
     facts = _answer(row, now)
     if row.control in CONTROLS:
         href = f"/run/{row.control_run}" if row.control_run else ""
         facts.append(Fact(name="Control run", value=CONTROLS[row.control], href=href))
+    if more is not None:
+        said = "it passed" if more.verdict == "passed" else "it failed again"
+        facts.append(Fact(name="The same once more", value=said, href=f"/run/{more.id}"))
     if row.reopened:
         facts.append(Fact(name="Came back", value=f"{row.reopened} times"))
     if row.trip:
