@@ -224,6 +224,11 @@ def lost(farm: Farm, connection: Connection, run: Row[Any], reason: str, now: fl
 
 def forget(connection: Connection, lane: int) -> None:
     """Drop the lane's controls that nobody waits for any more: what they would have judged passes again."""
+    asked = select(runs.c.id).where(
+        runs.c.state == "wanted", runs.c.lane_id == lane, runs.c.subject.is_not(None)
+    )
+    if connection.execute(asked.limit(1)).first() is None:
+        return
     waited = schema.breakages
     needed = select(waited.c.control_run).where(
         waited.c.state == "suspected", waited.c.control_run.is_not(None)
