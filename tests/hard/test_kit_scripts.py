@@ -290,6 +290,21 @@ class A(unittest.TestCase):
     assert found["test_it.A.test_3_skip"].reason == "not supported"
 
 
+def test_a_test_may_have_an_id_of_its_own(tmp_path: Path) -> None:
+    """Trac's tests keep a ticket's number in `self.id`."""
+    (tmp_path / "test_it.py").write_text("""
+import unittest
+class A(unittest.TestCase):
+    def test_1(self): self.id = 5
+    def test_2(self): self.id = 5; self.fail()
+""")
+    found = told(tmp_path, sys.executable, "-B", UNITTEST, "discover")
+    assert {name: test.outcome for name, test in found.items()} == {
+        "test_it.A.test_1": "passed",
+        "test_it.A.test_2": "failed",
+    }
+
+
 def test_trial_tells_every_outcome(tmp_path: Path) -> None:
     (tmp_path / "test_trial.py").write_text("""
 from twisted.trial import unittest

@@ -128,7 +128,8 @@ class Tools:
     def common(self) -> list[str]:
         """Options of every installation."""
         install = _work(self.context).install
-        words = ["--python", f"{layout.VENV}/bin/python"]
+        # What [tool.uv.sources] points at (forks, neighbouring folders) is for its developers; users get what the index has.
+        words = ["--python", f"{layout.VENV}/bin/python", "--no-sources"]
         if install.as_of:
             words += ["--exclude-newer", install.as_of]
         if install.lock:
