@@ -305,6 +305,27 @@ class A(unittest.TestCase):
     }
 
 
+def test_a_class_skipped_in_another_process_is_told_of_one_test_and_means_all(tmp_path: Path) -> None:
+    """Django's parallel runner replays a class's skip with the last of its tests, which never started."""
+    (tmp_path / "test_it.py").write_text("""
+import unittest
+class A(unittest.TestCase):
+    def test_1(self): pass
+    def test_2(self): pass
+class Replayed(unittest.TestSuite):
+    def run(self, result, debug=False):
+        result.addSkip(list(self)[-1], "no class today")
+        return result
+def load_tests(loader, tests, pattern):
+    return Replayed([A("test_1"), A("test_2")])
+""")
+    found = told(tmp_path, sys.executable, "-B", UNITTEST, "test_it")
+    assert {name: (test.outcome, test.reason) for name, test in found.items()} == {
+        "test_it.A.test_1": ("skipped", "no class today"),
+        "test_it.A.test_2": ("skipped", "no class today"),
+    }
+
+
 def test_trial_tells_every_outcome(tmp_path: Path) -> None:
     (tmp_path / "test_trial.py").write_text("""
 from twisted.trial import unittest
