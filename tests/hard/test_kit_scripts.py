@@ -305,7 +305,9 @@ class A(unittest.TestCase):
     }
 
 
-def test_a_class_skipped_in_another_process_is_told_of_one_test_and_means_all(tmp_path: Path) -> None:
+def test_a_class_skipped_in_another_process_is_told_of_one_test_and_means_all(
+    tmp_path: Path,
+) -> None:
     """Django's parallel runner replays a class's skip with the last of its tests, which never started."""
     (tmp_path / "test_it.py").write_text("""
 import unittest
