@@ -20,7 +20,7 @@ from pybots.config.errors import Problem, refuse
 from pybots.config.examine import examine
 from pybots.config.projects import ProjectFile, examine_project
 from pybots.config.scaffold import Guesses, draft, look_at
-from pybots.core.model import GitBranch, Project, Source
+from pybots.core.model import GitBranch, Own, Project, Source
 
 OK: Final = 0
 MISTAKES: Final = 1
@@ -224,7 +224,7 @@ def _described(project: Project) -> dict[str, Any]:
 
 
 def _from(source: Source) -> dict[str, Any]:
-    kind = "git" if isinstance(source, GitBranch) else "index"
+    kind = {GitBranch: "git", Own: "own"}.get(type(source), "index")
     return {"kind": kind, **asdict(source)}
 
 

@@ -40,7 +40,7 @@ Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
 Epoch = Annotated[float, Meta(ge=0, le=32_503_680_000)]
 
 Purpose = Literal["routine", "retry", "control", "probe"]
-Runner = Literal["pytest", "unittest", "trial", "django", "command"]
+Runner = Literal["pytest", "unittest", "trial", "django", "regrtest", "command"]
 Network = Literal["none", "install", "always"]
 Service = Literal["mariadb", "postgresql"]
 Library = Literal[
@@ -190,6 +190,13 @@ class GitSource(_Wire, frozen=True, tag="git", tag_field="kind"):
     submodules: bool = False
 
 
+class OwnSource(_Wire, frozen=True, tag="own", tag_field="kind"):
+    """The interpreter itself: its tests are installed with it, so there is nothing to fetch."""
+
+
+ProjectSource = SdistSource | GitSource | OwnSource
+
+
 class Locked(_Wire, frozen=True):
     """One installed distribution, as it was found in the environment after installing."""
 
@@ -232,7 +239,7 @@ class ProjectWork(_Wire, frozen=True, tag="project", tag_field="kind"):
     project: Slug
     revision: Line
     interpreter: InterpreterRef
-    source: SdistSource | GitSource
+    source: ProjectSource
     install: Install
     test: Test
     env: dict[str, Line] = {}

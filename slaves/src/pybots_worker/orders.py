@@ -17,6 +17,7 @@ from pybots_worker.contract import (
     InterpreterWork,
     Job,
     Phase,
+    SdistSource,
     decode_job,
 )
 
@@ -116,4 +117,8 @@ def addresses(job: Job) -> Iterator[str]:
         yield from (work.source.url, work.artifact.url)
         return
     yield work.interpreter.blob.url
-    yield work.source.url if isinstance(work.source, GitSource) else work.source.blob.url
+    match work.source:
+        case GitSource(url=url):
+            yield url
+        case SdistSource(blob=blob):
+            yield blob.url

@@ -36,7 +36,7 @@ from pybots.config.checks import name as check_name
 from pybots.config.closed import Built, Closed, Several, build, key_text
 from pybots.config.errors import Problem, in_order, refuse, shown
 from pybots.config.toml import Document, read
-from pybots.core.model import GitBranch, IndexSource, Project, Source
+from pybots.core.model import GitBranch, IndexSource, Own, Project, Source
 from pybots_worker import contract
 
 
@@ -57,10 +57,11 @@ class Trunk(Closed):
 
 
 class Sources(Closed):
-    """`[source]`: at least one of the two. Each source has lanes of its own."""
+    """`[source]`: at least one of them. Each source has lanes of its own."""
 
     release: Release | None = None
     trunk: Trunk | None = None
+    own: bool = False
 
 
 class InstallTable(Closed):
@@ -201,8 +202,8 @@ def _across(built: Built[ProjectFile], document: Document) -> Iterator[Problem]:
     assert file is not None
     for place, message, mend in (
         *_sources(file.source),
-        *_runner(file.test),
-        *_install(file.install),
+        *_runner(file.source, file.test),
+        *_install(file.source, file.install),
         *_readers(file),
     ):
         if built.trusts(*place):
@@ -210,21 +211,26 @@ def _across(built: Built[ProjectFile], document: Document) -> Iterator[Problem]:
 
 
 def _sources(source: Sources) -> Iterator[Found]:
-    if not (source.release or source.trunk):
+    if not (source.release or source.trunk or source.own):
         mend = 'add [source.release] with index = "…", or [source.trunk] with git = "…"'
         yield ("source",), "names no source", mend
 
 
-def _runner(test: TestTable) -> Iterator[Found]:
+def _runner(source: Sources, test: TestTable) -> Iterator[Found]:
     if test.runner in ("command", "trial") and not test.args:
         what = "the command" if test.runner == "command" else "the packages to test"
         yield ("test", "args"), f"is missing: {what}", f"runner {test.runner} needs it"
+    if test.runner == "regrtest" and not source.own:
+        yield ("test", "runner"), "is for CPython's own suite", "write [source] own = true"
     if test.results and test.runner != "command":
         mend = "remove it: only runner command says where its JUnit file is"
         yield ("test", "results"), f"is not used by runner {test.runner}", mend
 
 
-def _install(install: InstallTable) -> Iterator[Found]:
+def _install(source: Sources, install: InstallTable) -> Iterator[Found]:
+    if source.own and install.project:
+        mend = "write [install] project = false"
+        yield ("source", "own"), "has nothing to install: the tests come with the interpreter", mend
     if not install.project and (install.extras or install.editable):
         mend = "set project = true, or remove them"
         yield ("install", "project"), "is false, but there are extras or editable", mend
@@ -255,6 +261,8 @@ def _project(name: str, file: ProjectFile) -> Project:
         sources["trunk"] = GitBranch(
             url=trunk.git, branch=trunk.branch, submodules=trunk.submodules
         )
+    if file.source.own:
+        sources["own"] = Own()
     plain = ProjectFile.model_fields.keys() - {"name", "source", "install", "test", "env"}
     return Project(
         name=name,

@@ -85,7 +85,12 @@ class GitBranch:
     submodules: bool = False
 
 
-Source = IndexSource | GitBranch
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """The interpreter under test itself, whose suite is installed with it."""
+
+
+Source = IndexSource | GitBranch | Own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +194,7 @@ class Revision:
     `label` is shown to people: a version, or `branch@abcdef123456`."""
 
     label: str
-    source: contract.SdistSource | contract.GitSource
+    source: contract.ProjectSource
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ class Capsule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     python: Python
     project: contract.Slug
     revision: contract.Line
-    source: contract.SdistSource | contract.GitSource
+    source: contract.ProjectSource
     index: contract.Line = ""
     install: contract.Install
     test: contract.Test
@@ -124,7 +124,7 @@ def of_breakage(farm: Farm, number: int) -> Capsule:
         ),
         project=project.name,
         revision=row.revision_label,
-        source=msgspec.convert(row.revision, contract.SdistSource | contract.GitSource),
+        source=msgspec.convert(row.revision, contract.ProjectSource),
         index=_index(project, row.source),
         install=msgspec.structs.replace(project.install, lock=report.lock),
         test=project.test,

@@ -134,8 +134,9 @@ class JobMaker:
         lock = tuple(pin for pin in pins if plain(pin.name) not in own)
         return msgspec.structs.replace(project.install, lock=lock)
 
-    def _source(self) -> contract.SdistSource | contract.GitSource:
-        return msgspec.convert(self.run.revision, contract.SdistSource | contract.GitSource)
+    def _source(self) -> contract.ProjectSource:
+        found: contract.ProjectSource = msgspec.convert(self.run.revision, contract.ProjectSource)
+        return found
 
     def _lock(self) -> tuple[contract.Locked, ...]:
         """What the good run had installed. Raises JobError when its report is not to be had any more."""

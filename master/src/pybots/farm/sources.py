@@ -25,7 +25,7 @@ from pypi_simple import (
 from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
-from pybots.core.model import GitBranch, IndexSource, Project, Revision, Source
+from pybots.core.model import GitBranch, IndexSource, Own, Project, Revision, Source
 from pybots.farm import git
 from pybots.farm.home import Farm
 from pybots.ledger import schema
@@ -87,14 +87,21 @@ def known(farm: Farm, project: str, source: str) -> Revision | None:
     )
 
 
-def revision_of(data: dict[str, object]) -> contract.SdistSource | contract.GitSource:
+def revision_of(data: dict[str, object]) -> contract.ProjectSource:
     """The wire form of a revision, from the ledger's JSON."""
-    return msgspec.convert(data, contract.SdistSource | contract.GitSource)
+    found: contract.ProjectSource = msgspec.convert(data, contract.ProjectSource)
+    return found
 
 
 def _resolve(farm: Farm, project: str, name: str, source: Source) -> Resolved:
     try:
-        revision = _head_of(source) if isinstance(source, GitBranch) else _sdist(farm, source)
+        match source:
+            case GitBranch():
+                revision = _head_of(source)
+            case IndexSource():
+                revision = _sdist(farm, source)
+            case Own():
+                revision = Revision(label="own", source=contract.OwnSource())
     except (SourceError, StoreError, git.GitError, requests.RequestException) as error:
         words = f"{project}: source {name!r}: {error}"
         return Resolved(project=project, source=name, revision=None, error=words[:1000])

@@ -12,7 +12,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pybots.core.model import GitBranch, IndexSource, Project, Revision
+from pybots.core.model import GitBranch, IndexSource, Own, Project, Revision
 from pybots.farm import git, sources
 from pybots.farm.jobs import NO_TEST
 from pybots.laptop import grounds
@@ -46,6 +46,8 @@ def project(
     sha = bench.resolve(on)
     name = source or next(iter(prober.project.sources))
     where = prober.project.sources[name]
+    if isinstance(where, Own):
+        raise LaptopError(f"{prober.project.name} has no history of its own: bisect CPython's")
     changes, revision = (
         _commits(bench, prober, where, good, bad)
         if isinstance(where, GitBranch)

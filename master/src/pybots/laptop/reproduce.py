@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from pybots.core.model import GitBranch, IndexSource, Project, Revision
+from pybots.core.model import GitBranch, IndexSource, Own, Project, Revision, Source
 from pybots.core.normal import one_line
 from pybots.core.outcomes import Observed, is_test
 from pybots.farm.capsules import Capsule
@@ -34,15 +34,10 @@ class Reproduced:
 
 def project_of(capsule: Capsule) -> Project:
     """The capsule's project, as its file was when it was made."""
-    source = capsule.source
     return Project(
         name=capsule.project,
         title=capsule.project,
-        sources={
-            "capsule": IndexSource(name=capsule.index or capsule.project, version=source.version)
-            if isinstance(source, contract.SdistSource)
-            else GitBranch(url=source.url, branch=source.ref, submodules=source.submodules)
-        },
+        sources={"capsule": _origin(capsule)},
         install=capsule.install,
         test=capsule.test,
         env=capsule.env,
@@ -50,6 +45,16 @@ def project_of(capsule: Capsule) -> Project:
         modules=capsule.modules,
         services=capsule.services,
     )
+
+
+def _origin(capsule: Capsule) -> Source:
+    match capsule.source:
+        case contract.SdistSource(version=version):
+            return IndexSource(name=capsule.index or capsule.project, version=version)
+        case contract.GitSource(url=url, ref=ref, submodules=submodules):
+            return GitBranch(url=url, branch=ref, submodules=submodules)
+        case contract.OwnSource():
+            return Own()
 
 
 def run(bench: Workbench, capsule: Capsule, progress: Progress) -> Reproduced:
@@ -73,7 +78,7 @@ def run(bench: Workbench, capsule: Capsule, progress: Progress) -> Reproduced:
 def _revision(bench: Workbench, project: Project, capsule: Capsule) -> Revision:
     """Exactly the capsule's source; an sdist comes from the store or the package index, and must be the very same."""
     source = capsule.source
-    if isinstance(source, contract.GitSource):
+    if not isinstance(source, contract.SdistSource):
         return Revision(label=capsule.revision, source=source)
     if bench.farm.store.has(source.blob.sha256):
         return Revision(label=capsule.revision, source=source)

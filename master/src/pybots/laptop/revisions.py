@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from pybots.core.model import GitBranch, IndexSource, Project, Revision
+from pybots.core.model import GitBranch, IndexSource, Own, Project, Revision
 from pybots.farm import sources
 from pybots.laptop.workbench import LaptopError, Workbench
 from pybots.ledger.engine import set_note
@@ -25,6 +25,8 @@ def revision_of(
             f"{project.name} has no source {name!r}; it has {', '.join(project.sources)}"
         )
     wanted = project.sources[name]
+    if version and isinstance(wanted, Own):
+        raise LaptopError(f"{project.name} is the interpreter's own: it has no versions")
     if version and isinstance(wanted, IndexSource):
         wanted = replace(wanted, version=version)
     pinned = wanted.version if isinstance(wanted, IndexSource) else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pybots_worker import archive, fetch, layout, sandbox
-from pybots_worker.contract import Blob, GitSource, InterpreterWork, SdistSource
+from pybots_worker.contract import Blob, GitSource, InterpreterWork, OwnSource, SdistSource
 from pybots_worker.errors import FarmTrouble, failed
 from pybots_worker.phases.context import Context
 from pybots_worker.sandbox import Mount
@@ -45,6 +45,10 @@ def fetch_project(context: Context) -> None:
             unpack_blob(context, sdist.blob, layout.SOURCE, sdist.name)
         case GitSource() as git:
             fetch_git(context, git)
+        case OwnSource():
+            context.folder.outside(layout.SOURCE).mkdir()
+            sandbox.own(context.folder.outside(layout.SOURCE))
+            context.say("the tests are the interpreter's own")
 
 
 def unpack_blob(context: Context, blob: Blob, inside: str, name: str) -> None:

@@ -32,6 +32,9 @@ def plan(test: Test) -> Plan:
             )
         case "unittest" | "trial" | "django":
             return Plan(argv=(PYTHON, f"{layout.KIT}/pybots_{test.runner}.py", *test.args))
+        case "regrtest":
+            # Not in the environment: the suite looks closely at how its interpreter is installed.
+            return Plan(argv=(layout.PYTHON, f"{layout.KIT}/pybots_regrtest.py", *test.args))
         case "command":
             return Plan(argv=test.args or ("true",), tells=False)
 

@@ -186,6 +186,8 @@ def _origin(known: model.Project | None, source: str) -> str:
             return f"{name} {version or '(newest)'} of the package index"
         case model.GitBranch(url=url, branch=branch):
             return f"{_public(url)} {branch}".strip()
+        case model.Own():
+            return "the interpreter itself"
         case _:
             return ""
 
