@@ -2,9 +2,10 @@
 
     python tests/bench/pages.py [--runs 1000000] [--rounds 40] [--farm FOLDER] [--json]
 
-Fills a ledger (see pages_world), starts the real web process on loopback and asks it over HTTP. Cold: something has just
-been announced, so the page is made anew from the ledger, each time of another subject (another run, another commit);
-warm: the same page again. Queries are the web process's own count. `--farm` keeps the filled folder, or uses one that is there.
+Fills a ledger (see pages_world), starts the real web process on loopback and asks it over HTTP. Cold: a verdict has just
+been recorded in one of the newest commits' boxes, so the page is made anew, each time of another subject (another run,
+another commit); warm: the same page again. `console, at a commit`: windows that nobody has
+looked at before, so that nothing of them is remembered. Queries are the web process's own count. `--farm` keeps the filled folder, or uses one that is there.
 Exit status 1: the console is over its budget (30 rows × 26 columns: 30 KB packed, 60 ms).
 """
 
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -33,9 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pages_world as world
 from sqlalchemy import func, select
 
+from pybots.farm.cells import show
 from pybots.farm.home import Farm
 from pybots.farm.news import wake
 from pybots.ledger import schema
+from pybots.ledger.engine import announce
 
 BUDGET_MS: Final = 60.0
 BUDGET_BYTES: Final = 30_000
@@ -55,11 +59,15 @@ def addresses(farm: Farm, chance: random.Random) -> dict[str, Address]:
             table: connection.scalar(select(func.max(schema.metadata.tables[table].c.id))) or 1
             for table in ("runs", "commits", "lanes", "breakages", "outbox")
         }
+        names = list(connection.scalars(select(schema.tests.c.name).limit(1000)))
         red = list(connection.scalars(select(schema.breakages.c.opened_run)))
         slugs = list(connection.scalars(select(schema.lanes.c.slug)))
 
     def one(table: str) -> int:
         return chance.randint(1, most[table])
+
+    def test() -> str:
+        return quote(chance.choice(names), safe="")
 
     def commit() -> str:
         return world.sha(one("commits"))
@@ -91,6 +99,12 @@ def addresses(farm: Farm, chance: random.Random) -> dict[str, Address]:
         "worker": lambda: f"/worker/w-{platform()}",
         "mail": lambda: "/mail",
         "message": lambda: f"/mail/{one('outbox')}",
+        "statistics": lambda: "/stats",
+        "statistics, some days": lambda: f"/stats?days={chance.randint(1, 90)}",
+        "release": lambda: f"/release/main?since={commit()}",
+        "a test's history": lambda: f"/project/{project()}?test={test()}",
+        "breakages": lambda: "/breakages",
+        "tree": lambda: "/tree",
         "legend": lambda: "/legend",
         "join": lambda: "/join",
         "api: lanes": lambda: "/api/v1/lanes",
@@ -148,12 +162,13 @@ def measure(
     """Milliseconds, queries and bytes of every page."""
     client, chance = Client(port), random.Random(1)
     found: dict[str, dict[str, Any]] = {}
+    shown = newest_runs(farm)
     for kind, address in addresses(farm, chance).items():
         cold, warm, sent = [], [], []
         begun = cpu_seconds(process.pid)
         for _ in range(rounds):
             path = address()
-            wake(farm, by="bench")
+            shake(farm, shown, chance)
             took, status, body = client.get(path)
             assert status == 200, f"{path}: {status}"
             cold.append(took)
@@ -171,6 +186,23 @@ def measure(
         }
         print(line(kind, found[kind]), file=sys.stderr, flush=True)
     return found
+
+
+def newest_runs(farm: Farm) -> list[int]:
+    """The runs in the boxes of the newest 30 commits."""
+    with farm.ledger.read() as connection:
+        top = connection.scalar(select(func.max(schema.cells.c.position)))
+        found = select(schema.cells.c.run_id).where(schema.cells.c.position > top - 30)
+        return sorted(set(connection.scalars(found)))
+
+
+def shake(farm: Farm, shown: list[int], chance: random.Random) -> int:
+    """Record a verdict as a finished run does, in one transaction. Returns the event's number."""
+    with farm.ledger.write() as connection:
+        run = chance.choice(shown)
+        show(connection, run, chance.choice(("passed", "infra", "flaky", "still_failing")))
+        announce(connection, time.time(), "verdict", run=run)
+        return int(connection.scalar(select(func.max(schema.events.c.id))) or 0)
 
 
 def point(values: list[float], share: float) -> float:

@@ -26,12 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import pages
 import pages_world as world
-from sqlalchemy import func, select
 
-from pybots.farm.cells import show
 from pybots.farm.home import Farm
-from pybots.ledger import schema
-from pybots.ledger.engine import announce
 
 BUDGET_SHARE: Final = 0.20
 BUDGET_MS: Final = 1000.0
@@ -72,25 +68,13 @@ class Readers:
 async def record(farm: Farm, rate: float, seconds: float) -> dict[int, float]:
     """Change boxes; returns when each event was committed, by id. Random: a second round must not repeat the first."""
     chance, committed = random.Random(), dict[int, float]()
-    with farm.ledger.read() as connection:
-        top = connection.scalar(select(func.max(schema.cells.c.position)))
-        cells = connection.execute(
-            select(schema.cells.c.run_id).where(schema.cells.c.position > top - 30)
-        )
-        runs = sorted(set(cells.scalars()))
+    runs = pages.newest_runs(farm)
     for _ in range(round(rate * seconds)):
         begun = time.monotonic()
-        event = await asyncio.to_thread(_one, farm, chance.choice(runs), chance)
+        event = await asyncio.to_thread(pages.shake, farm, runs, chance)
         committed[event] = time.time()
         await asyncio.sleep(max(0.0, 1 / rate - (time.monotonic() - begun)))
     return committed
-
-
-def _one(farm: Farm, run: int, chance: random.Random) -> int:
-    with farm.ledger.write() as connection:
-        show(connection, run, chance.choice(("passed", "infra", "flaky", "still_failing")))
-        announce(connection, time.time(), "verdict", run=run)
-        return int(connection.scalar(select(func.max(schema.events.c.id))) or 0)
 
 
 def waits(readers: Readers, committed: dict[int, float]) -> list[float]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser import axe
 from tests.browser.tab import Tab
 from tests.farm import live as living
 from tests.farm.live import Live
@@ -63,6 +66,16 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def checker() -> str:
+    """axe-core."""
+    try:
+        return axe.fetch()
+    except axe.NoAxe as reason:
+        missing(str(reason))
+        raise
+
+
 @dataclass
 class Yard:
     """A farm whose processes are started and killed one by one: nobody starts a killed one again."""
@@ -93,6 +106,16 @@ class Yard:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    @contextmanager
+    def waiting_worker(self) -> Iterator[None]:
+        """Inside, the worker takes jobs and does not begin with them."""
+        process = self.processes["worker"]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def break_slowly(self) -> str:
         """A commit that breaks anchor, and makes one of its tests talk for some seconds. Once; returns its sha."""

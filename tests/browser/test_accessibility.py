@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from tests.browser import axe
-from tests.browser.conftest import missing
 
 from pybots_status import preview
 from pybots_status.samples import SAMPLES
@@ -17,15 +16,6 @@ HEAVY = "console-200-columns"
 """The console's own markup, many times over: minutes for axe, and nothing new."""
 NAMES = [name for name in ("index", *SAMPLES) if name != HEAVY]
 KINDS = list({type(page): name for name, page in reversed(SAMPLES.items())}.values())
-
-
-@pytest.fixture(scope="module")
-def source() -> str:
-    try:
-        return axe.fetch()
-    except axe.NoAxe as reason:
-        missing(str(reason))
-        raise
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +45,21 @@ def phone(browser: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_serious_on_a_desk_in_the_light(
-    desk: Any, folder: Path, source: str, name: str
+    desk: Any, folder: Path, checker: str, name: str
 ) -> None:
     desk.goto((folder / f"{name}.html").as_uri())
-    assert axe.complaints(desk, source) == []
+    assert axe.complaints(desk, checker) == []
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_nothing_serious_on_a_phone_in_the_dark(
-    phone: Any, folder: Path, source: str, name: str
+    phone: Any, folder: Path, checker: str, name: str
 ) -> None:
     phone.goto((folder / f"{name}.html").as_uri())
-    assert axe.complaints(phone, source) == []
+    assert axe.complaints(phone, checker) == []
 
 
-def test_the_checker_sees_what_is_wrong(desk: Any, folder: Path, source: str) -> None:
+def test_the_checker_sees_what_is_wrong(desk: Any, folder: Path, checker: str) -> None:
     """Without this, a checker that runs no rule would be content with everything."""
     desk.goto((folder / "legend.html").as_uri())
     desk.evaluate(
@@ -77,5 +67,5 @@ def test_the_checker_sees_what_is_wrong(desk: Any, folder: Path, source: str) ->
             'beforeend', '<a href="#content"></a><img src="data:,"><p id="x">pale</p>');
         document.getElementById('x').style.cssText = 'color: #ddd; background: #fff'"""
     )
-    found = {line.split(": ")[1] for line in axe.complaints(desk, source)}
+    found = {line.split(": ")[1] for line in axe.complaints(desk, checker)}
     assert {"link-name", "image-alt", "color-contrast"} <= found

@@ -1,7 +1,8 @@
 """A page's live pieces: what an open page is told when they change, instead of the whole page.
 
-A piece is an element that ends its start tag with `id="…" data-live`, and that holds no element of its own kind. Rows
-(`id="r-…"`) may come and go; when anything else between the pieces changes, the page is fetched again.
+A piece is an element that ends its start tag with `id="…" data-live`, or `id="…" data-row`, and that holds no element of
+its own kind. Rows may come and go: they stand together at the end of the page's one element with `data-rows`. When
+anything else between the pieces changes, the page is fetched again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-ROW: Final = "r-"
-_PIECE: Final = re.compile(r'<([a-z]+)(?: [^<>]*)? id="([^"<> ]+)" data-live>')
+_PIECE: Final = re.compile(r'<([a-z0-9]+)(?: [^<>]*)? id="([^"<> ]+)" data-(live|row)>')
 _EVENT: Final = re.compile(r'<html[^<>]* data-event="([0-9]+)"')
 _SPACE: Final = re.compile(r"\s+")
 
@@ -34,13 +34,16 @@ def picture(html: str) -> Picture:
     """Take a rendered page apart."""
     begin, end = html.index('<header id="top">'), html.rindex("<footer>")
     pieces: dict[str, str] = {}
+    rows: list[str] = []
     between: list[str] = []
     at = begin
     while (found := _PIECE.search(html, at, end)) is not None:
-        tag, name = found.groups()
+        tag, name, kind = found.groups()
         close = html.index(f"</{tag}>", found.end()) + len(tag) + 3
-        between += (html[at : found.start()], "" if name.startswith(ROW) else f"<{name}>")
+        between += (html[at : found.start()], "" if kind == "row" else f"<{name}>")
         pieces[name] = html[found.start() : close]
+        if kind == "row":
+            rows.append(name)
         at = close
     between.append(html[at:end])
     known = _EVENT.search(html, 0, begin)
@@ -48,7 +51,7 @@ def picture(html: str) -> Picture:
     return Picture(
         event=int(known[1]) if known else 0,
         pieces=pieces,
-        rows=tuple(name for name in pieces if name.startswith(ROW)),
+        rows=tuple(rows),
         rest=hashlib.sha256(rest.encode()).hexdigest(),
     )
 

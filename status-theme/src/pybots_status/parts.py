@@ -73,7 +73,7 @@ class TreeNote:
 
 @dataclass(frozen=True, kw_only=True)
 class Banner:
-    """The computed facts on top of every page: `main builds; 11 of 12 lanes pass; 1 unknown`.
+    """The computed facts on top of every page: `main builds; 11 of 12 projects pass; 1 lane unknown`.
 
     `state` gives the colour: `passed` all conclusive lanes pass, `new_failure`, `still_failing`, `running` (first run),
     `unknown` (nothing known), `infra` (farm trouble).

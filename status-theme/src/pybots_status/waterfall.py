@@ -50,6 +50,8 @@ class Row:
     new_day: bool
     commits: tuple[CommitLine, ...]
     cells: tuple[tuple[Box, ...], ...]
+    key: str = ""
+    """The same instant's row has the same key in every rendering."""
 
 
 class _Span(NamedTuple):
@@ -140,6 +142,7 @@ def _rows(
                 new_day=day != day_above,
                 commits=tuple(commits.get(instant, ())),
                 cells=tuple(tuple(boxes) for boxes in lanes),
+                key=f"{instant.when:.3f}-{instant.order}",
             )
         )
         day_above = day

@@ -98,19 +98,26 @@ def test_a_fresh_heartbeat_is_alive(farm: Farm, book: Book) -> None:
 # Banner ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_banner_counts_lanes_and_never_takes_unknown_for_green(farm: Farm, book: Book) -> None:
+def test_the_banner_counts_projects_and_never_takes_unknown_for_green(
+    farm: Farm, book: Book
+) -> None:
     book.history(1, 3)
     for name in ("django", "genshi"):
         book.run(book.lane(name), 3)
     book.lane("twisted", state="no_worker", reason="no approved worker")
     book.build(3)
     banner = front.console(farm, VISIT, Asked()).frame.banner
-    assert banner.text == "main builds; 2 of 3 lanes pass; 1 unknown"
+    assert banner.text == "main builds; 2 of 3 projects pass; 1 lane unknown"
     assert banner.state == "passed"
     book.run(book.lane("idna", state="no_worker", reason="its worker has left"), 3)
     banner = front.console(farm, VISIT, Asked()).frame.banner
-    assert banner.text == "main builds; 2 of 4 lanes pass; 2 unknown", (
+    assert banner.text == "main builds; 2 of 4 projects pass; 2 lanes unknown", (
         "green once, run by nobody now"
+    )
+    book.run(book.lane("django", slug="django.debug", flavour="debug"), 3, "still_failing")
+    banner = front.console(farm, VISIT, Asked()).frame.banner
+    assert banner.text == (
+        "main builds; 1 of 4 projects pass; 1 lane still failing; 2 lanes unknown"
     )
 
 

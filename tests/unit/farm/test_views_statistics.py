@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import START, Book, make_farm
@@ -81,7 +83,7 @@ def test_the_page_of_a_farm(farm: Farm) -> None:
             )
     page = statistics.page(farm, Visit())
     assert "t.py::net" in render(page)
-    assert [fact.value for fact in page.facts] == ["2", "50.0 % of 2 conclusive ones", "0"]
+    assert [fact.value for fact in page.facts[:3]] == ["2", "50.0 % of 2 conclusive ones", "0"]
     assert [(row.test, row.events, row.last) for row in page.chances] == [
         ("t.py::net", 2, START - 1)
     ]
@@ -99,3 +101,26 @@ def test_what_is_left_out_is_said(farm: Farm, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(statistics, "MAX_RUNS", 2)
     page = statistics.page(farm, Visit())
     assert (page.left_out, page.facts[0].value) == (1, "2")
+
+
+def test_it_is_counted_again_after_a_minute_and_for_each_branch_by_itself(farm: Farm) -> None:
+    book, recent = Book(farm), statistics.Recent()
+    book.history(1, 3)
+    lane = book.lane("django")
+    book.run(lane, 1, finished=START - 1)
+
+    def runs(seconds: float, **asked: Any) -> str:
+        later = replace(farm, clock=lambda: START + seconds)
+        branch = asked.pop("branch", "main")
+        page = statistics.page(later, Visit(branch=branch), recent=recent, **asked)
+        return page.facts[0].value
+
+    assert runs(0) == "1"
+    book.run(lane, 2, finished=START)
+    assert runs(statistics.KEPT_SECONDS - 1) == "1"
+    assert runs(1, days=7) == "2", "another stretch was not counted yet"
+    assert runs(1, branch="3.14") == "0"
+    assert runs(statistics.KEPT_SECONDS) == "2"
+    for days in range(1, statistics.KEPT + 3):
+        runs(0, days=days)
+    assert len(recent._known) == statistics.KEPT

@@ -9,7 +9,17 @@ import pytest
 from status_html import Element, parse
 
 from pybots_status import assets, live
-from pybots_status.pages import Console
+from pybots_status.pages import (
+    Console,
+    Lane,
+    LogLine,
+    Page,
+    Run,
+    Waterfall,
+    WaterfallRun,
+    Worker,
+    Workers,
+)
 from pybots_status.render import render
 from pybots_status.samples import SAMPLES
 
@@ -20,8 +30,28 @@ FULL = max(CONSOLES, key=lambda name: len(SAMPLES[name].rows))  # type: ignore[u
 def pieces_of(element: Element) -> dict[str, str]:
     """id -> text of every element marked as live, found by a real parser."""
     return {
-        one.attributes["id"]: one.words() for one in element.walk() if "data-live" in one.attributes
+        one.attributes["id"]: one.words()
+        for one in element.walk()
+        if {"data-live", "data-row"} & one.attributes.keys()
     }
+
+
+def test_a_page_has_one_place_for_rows() -> None:
+    for name in (
+        "console",
+        "waterfall",
+        "lane",
+        "worker",
+        "workers",
+        "projects",
+        "project",
+        "run",
+        "run-live",
+    ):
+        html = render(SAMPLES[name])
+        places = html.count(" data-rows>")
+        assert places <= 1, name
+        assert places or not live.picture(html).rows, name
 
 
 @pytest.mark.parametrize("name", [FULL, *list(SAMPLES)[::9]])
@@ -55,6 +85,65 @@ def test_rows_come_and_go_without_touching_the_rest() -> None:
         live.picture(render(replace(page, rows=page.rows[1:]))),
     )
     assert before.rows[1:] == after.rows and after.rest == before.rest
+
+
+def changed(before: Page, after: Page) -> tuple[set[str], set[str]]:
+    """(pieces told, rows that came) of a page that became another one; nothing else in it may have changed."""
+    old, new = live.picture(render(before)), live.picture(render(after))
+    assert new.rest == old.rest
+    told = {name for name, html in new.pieces.items() if old.pieces.get(name) != html}
+    return told - set(new.rows), set(new.rows) - set(old.rows)
+
+
+def test_a_growing_log_comes_line_by_line() -> None:
+    page = SAMPLES["run-live"]
+    assert isinstance(page, Run)
+    (phase,) = [phase for phase in page.phases if phase.log and phase.log.live]
+    assert phase.log is not None
+    before = replace(phase.log, left_out=76)
+    more = LogLine(number=before.lines[-1].number + 1, text="one more")
+    after = replace(before, lines=(*before.lines[1:], more), left_out=77)
+    old, new = (replace(page, phases=(replace(phase, log=log),)) for log in (before, after))
+    assert changed(old, new) == ({"earlier"}, {f"{phase.name}-{more.number}"})
+
+
+def test_a_phase_that_ends_changes_its_table_and_the_runs_facts() -> None:
+    page = SAMPLES["run-live"]
+    assert isinstance(page, Run)
+    ended = tuple(replace(phase, seconds=12.5) for phase in page.phases)
+    row = replace(page.row, seconds=99.0, state="passed")
+    assert changed(page, replace(page, row=row, phases=ended)) == (
+        {"state", "facts", "phases"},
+        set(),
+    )
+
+
+def test_a_waterfall_gets_rows_on_top() -> None:
+    page = SAMPLES["waterfall"]
+    assert isinstance(page, Waterfall)
+    newest = max(run.started for run in page.runs) + 3000
+    begun = WaterfallRun(lane=1, id=999_999, state="running", started=newest)
+    heads = tuple(replace(lane, activity="starting", active=True) for lane in page.lanes)
+    pieces, rows = changed(page, replace(page, runs=(*page.runs, begun), lanes=heads))
+    assert pieces == {"heads"}
+    assert len(rows) == 2, "its start, and what runs since"
+
+
+def test_a_run_that_begins_is_a_row_of_its_lane_and_of_its_worker() -> None:
+    for name in ("lane", "worker"):
+        page = SAMPLES[name]
+        assert isinstance(page, Lane | Worker)
+        begun = replace(page.runs[0], id=999_999, state="running")
+        assert changed(page, replace(page, runs=(begun, *page.runs))) == (set(), {"r-999999"})
+
+
+def test_a_worker_that_goes_changes_its_row() -> None:
+    page = SAMPLES["workers"]
+    assert isinstance(page, Workers)
+    rows = (replace(page.rows[0], state="offline", slots=9), *page.rows[1:])
+    old, new = live.picture(render(page)), live.picture(render(replace(page, rows=rows)))
+    told = {name for name, html in new.pieces.items() if old.pieces[name] != html}
+    assert told == {f"r-{page.rows[0].name}", "caption"} and new.rest == old.rest
 
 
 def test_another_heading_is_no_piece() -> None:

@@ -53,6 +53,14 @@ def test_a_row_that_is_gone_is_not_told() -> None:
     assert told(diary.since(5)) == {"put": {"r-2": "two"}, "rows": ["r-2"]}
 
 
+def test_of_rows_that_are_gone_nothing_is_remembered() -> None:
+    """A growing log moves through its page line by line for hours."""
+    diary = Diary(picture(5, banner="green"), begun=5)
+    for event in range(6, 50):
+        diary.update(picture(event, banner=str(event), **{f"r_{event}": "line"}), 1)
+    assert set(diary.changed) == {"banner", "r-49"}
+
+
 def test_what_nobody_remembers_is_fetched_again() -> None:
     diary = Diary(picture(5, banner="green"), begun=5)
     assert "reload" in told(diary.since(4))

@@ -51,6 +51,7 @@ class App:
         self.threads = Threads()
         self.pages = Pages(farm)
         self.digests = Digests(farm.store)
+        self.recent = statistics.Recent()
         self.klein = Klein()
         # No redirects: werkzeug would build them from the Host header.
         self.klein.url_map.strict_slashes = False
@@ -149,7 +150,9 @@ class App:
         @route("/stats", methods=["GET"])
         async def stats(request: Any) -> bytes:
             days = Query(request).number("days", statistics.USUAL_DAYS, 1, statistics.MAX_DAYS)
-            return await self.page(request, lambda visit: statistics.page(farm, visit, days=days))
+            return await self.page(
+                request, lambda visit: statistics.page(farm, visit, days=days, recent=self.recent)
+            )
 
         @route("/release/<path:tag>", methods=["GET"])
         async def release(request: Any, tag: str) -> bytes:

@@ -38,6 +38,7 @@ class Diary:
             self.unnumbered = False
         elif put or rows or rest:
             self.unnumbered = True
+        self.changed = {name: at for name, at in self.changed.items() if name in new.pieces}
         self.changed |= dict.fromkeys(put, event)
         self.rows_changed = event if rows else self.rows_changed
         self.rest_changed = event if rest else self.rest_changed

@@ -295,7 +295,7 @@ def one_lane() -> Console:
         frame=frame(
             "Console",
             view="console",
-            banner=Banner(state="passed", text="main builds; 1 of 1 lane passes"),
+            banner=Banner(state="passed", text="main builds; 1 of 1 project passes"),
         ),
         groups=groups((("Linux x86-64", ("rel",)),)),
         rows=shown,
@@ -325,7 +325,7 @@ def master_down() -> Console:
     """The busy console as the web process shows it while the master is down."""
     page = busy(count=8)
     banner = Banner(
-        state="unknown", text="main: 181 of 208 lanes passed when the master was last seen"
+        state="unknown", text="main: 5 of 8 projects passed when the master was last seen"
     )
     return replace(page, frame=frame("Console", view="console", banner=banner, alive=False))
 

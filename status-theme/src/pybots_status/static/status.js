@@ -35,15 +35,19 @@
     detail.hidden = !text;
   };
 
-  const followLogs = () => { for (const log of all("[data-follow]")) log.scrollTop = log.scrollHeight; };
+  // A growing log shows its end, unless the reader has gone back in it.
+  const logs = () => all("[data-follow]");
+  const toEnd = (log) => { log.scrollTop = log.scrollHeight; };
 
-  // What the reader opened stays open, what has the focus keeps it, where the page stands it stays.
+  // What the reader opened stays open, what has the focus keeps it.
   const keep = () => {
     const open = all("details").map((d) => d.open);
     const at = document.activeElement;
+    const away = logs().map((log) => log.scrollHeight - log.scrollTop - log.clientHeight > 40);
     const row = at?.closest?.("[id]")?.id, href = at?.getAttribute?.("href");
     return () => {
       all("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
+      logs().forEach((log, i) => away[i] || toEnd(log));
       if (!href || at.isConnected) return;
       const there = `a[href="${CSS.escape(href)}"]`;
       const inside = row && document.getElementById(row);
@@ -69,7 +73,6 @@
     last = fresh.documentElement.dataset.event || last;
     document.title = fresh.title;
     restore();
-    followLogs();
   };
 
   // Pieces of the page as the server rendered them; rows may come and go.
@@ -83,22 +86,21 @@
     delete shown.top;
     delete shown.content;
     for (const [id, html] of Object.entries(put)) document.getElementById(id)?.replaceWith(element(html));
-    const table = document.getElementById("now")?.parentNode;
-    if (rows && table) {
-      const known = rows.map((id) => document.getElementById(id) || (put[id] && element(put[id])));
-      if (known.every(Boolean)) {
-        for (const row of all("tbody.commit", table)) if (!rows.includes(row.id)) row.remove();
-        known.forEach((row, i) => {
-          const there = all("tbody.commit", table)[i];
-          if (there !== row) table.insertBefore(row, there || null);
-        });
-      } else refresh();
-    }
+    const into = document.querySelector("[data-rows]");
+    const known = into && rows?.map((id) => document.getElementById(id) || (put[id] && element(put[id])));
+    if (known?.every(Boolean)) {
+      for (const row of all(":scope > [data-row]", into)) if (!known.includes(row)) row.remove();
+      let next = into.querySelector(":scope > [data-row]");
+      for (const row of known) {
+        if (row === next) next = next.nextElementSibling;
+        else into.insertBefore(row, next);
+      }
+    } else if (rows) refresh();
     restore();
   };
 
   const heard = (told) => {
-    if (told.reload !== undefined) return void setTimeout(tryRefresh, Math.random() * told.reload);
+    if ("reload" in told) return void setTimeout(tryRefresh, Math.random() * told.reload);
     waiting.push(told);
     settle();
   };
@@ -106,7 +108,7 @@
     if (getSelection().isCollapsed) for (const told of waiting.splice(0)) patch(told);
   };
 
-  // One stream while somebody looks. When it is gone, the page is fetched now and then as if there were none.
+  // One stream while somebody looks. When it is gone, the page is fetched now and then.
   const listen = () => {
     source?.close();
     source = null;
@@ -175,7 +177,7 @@
     if (!document.hidden && stream && source?.readyState !== 1) tryRefresh();
     listen();
   });
-  followLogs();
+  logs().forEach(toEnd);
   listen();
   if (every > 0) {
     setTimeout(around, every);

@@ -32,7 +32,8 @@ VERSION: Final = version("pybots")
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """A branch's lanes by what is last known of them."""
+    """A branch's lanes by what is last known of them. `projects`: how many have lanes; `whole`: of how many every lane
+    passes that is known of, and there is one."""
 
     passing: int = 0
     new: int = 0
@@ -40,6 +41,8 @@ class Tally:
     unknown: int = 0
     first: int = 0
     """How many of the unknown ones are on their first run, or wait for it."""
+    projects: int = 0
+    whole: int = 0
 
     @property
     def total(self) -> int:
@@ -154,13 +157,18 @@ def tally(connection: Connection, branch: str) -> Tally:
     """The branch's lanes counted; what has no conclusive verdict, or is green but run by nobody now, is unknown."""
     lanes = schema.lanes
     rows = connection.execute(
-        select(lanes.c.verdict, lanes.c.state, func.count())
+        select(lanes.c.project, lanes.c.verdict, lanes.c.state, func.count())
         .where(lanes.c.branch == branch, lanes.c.state != "retired")
-        .group_by(lanes.c.verdict, lanes.c.state)
+        .group_by(lanes.c.project, lanes.c.verdict, lanes.c.state)
     )
     found: Counter[str | None] = Counter()
-    for verdict, state, number in rows:
-        found[verdict if state == "active" or verdict not in GREEN else None] += number
+    projects: dict[str, set[str]] = {}
+    for project, verdict, state, number in rows:
+        last = verdict if state == "active" or verdict not in GREEN else None
+        found[last] += number
+        known = projects.setdefault(project, set())
+        if last is not None and (last in GREEN or last in _TOLD):
+            known.add(last)
     passing = sum(number for verdict, number in found.items() if verdict in GREEN)
     new, failing = found.get("new_failure", 0), found.get("still_failing", 0)
     return Tally(
@@ -169,7 +177,13 @@ def tally(connection: Connection, branch: str) -> Tally:
         failing=failing,
         unknown=sum(found.values()) - passing - new - failing,
         first=_first_runs(connection, branch),
+        projects=len(projects),
+        whole=sum(bool(known) and known <= GREEN for known in projects.values()),
     )
+
+
+_TOLD: Final = ("new_failure", "still_failing")
+"""What a lane is told to be in the banner; everything else that is not green is unknown there."""
 
 
 def _first_runs(connection: Connection, branch: str) -> int:
@@ -183,7 +197,7 @@ def _first_runs(connection: Connection, branch: str) -> int:
 
 
 def banner(branch: str, lanes: Tally, builds: Mapping[Any, Build]) -> Banner:
-    """The computed facts: does trunk build, how many lanes pass, how many are unknown."""
+    """The computed facts: does trunk build, how many projects pass, how many lanes are unknown."""
     broken = [build for build in builds.values() if build.failed]
     href = links.run(broken[0].run) if broken and broken[0].run else ""
     if not href and lanes.new + lanes.failing:
@@ -206,14 +220,15 @@ def _builds(branch: str, builds: Mapping[Any, Build]) -> str:
 def _lanes(lanes: Tally) -> str:
     if not lanes.total:
         return "no lanes yet"
-    words = f"{lanes.passing} of {lanes.total} lanes pass"
+    passing = "project passes" if lanes.projects == 1 else "projects pass"
+    words = f"{lanes.whole} of {lanes.projects} {passing}"
     told = (
         (lanes.new, "newly failing"),
         (lanes.failing, "still failing"),
         (lanes.unknown, "unknown"),
     )
     for number, what in told:
-        words += f"; {number} {what}" if number else ""
+        words += f"; {number} lane{'' if number == 1 else 's'} {what}" if number else ""
     return words
 
 

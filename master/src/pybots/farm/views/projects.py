@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from pybots.core import model
 from pybots.farm.home import Farm
@@ -215,14 +215,18 @@ def _facts(known: model.Project | None) -> tuple[Fact, ...]:
 
 
 def _runs(connection: Connection, ids: Sequence[int]) -> tuple[Any, ...]:
-    """The newest runs by creation: what happened last, whatever the lane."""
-    newest = (
-        select(runs.c.id)
-        .where(runs.c.lane_id.in_(ids), runs.c.state != "dropped")
-        .order_by(runs.c.id.desc())
-        .limit(RUNS)
-    )
+    """The newest runs by creation, of each lane's newest commits: years of a lane's runs are not sorted for a page."""
+    newest = [number for lane in ids for number in connection.scalars(_newest_of(lane))]
     rows = connection.execute(
-        select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id.desc())
+        select_runs().where(runs.c.id.in_(sorted(newest)[-RUNS:])).order_by(runs.c.id.desc())
     ).all()
     return tuple(run_row(row) for row in rows)
+
+
+def _newest_of(lane: int) -> Select[tuple[int]]:
+    return (
+        select(runs.c.id)
+        .where(runs.c.lane_id == lane, runs.c.state != "dropped")
+        .order_by(runs.c.position.desc(), runs.c.started.desc())
+        .limit(RUNS)
+    )

@@ -1,12 +1,13 @@
-"""`/stats`: how the farm did lately. One bounded stretch of finished runs is read once and counted here."""
+"""`/stats`: how the farm did lately. One bounded stretch of finished runs is read at most once a minute and counted here."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
+from threading import Lock
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
@@ -20,6 +21,7 @@ from pybots.ledger import schema
 from pybots_status import links
 from pybots_status.charts import Tone
 from pybots_status.pages import ChanceRow, Chart, Fact, RateRow, Series, Stats
+from pybots_status.text import utc
 from pybots_worker.contract import PROJECT_PHASES
 
 flakes, tests = schema.flakes, schema.tests
@@ -32,6 +34,8 @@ MAX_RUNS: Final = 10_000
 TIMED_RUNS: Final = 500
 MAX_FLAKES: Final = 5_000
 MAX_CHANCES: Final = 30
+KEPT_SECONDS: Final = 60.0
+KEPT: Final = 16
 FEW: Final = 5
 """Of fewer runs a day there is no "nine of ten"."""
 
@@ -47,28 +51,73 @@ class Ended:
     took: float | None
 
 
-def page(farm: Farm, visit: Visit, *, days: int = USUAL_DAYS) -> Stats:
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A stretch of days of a branch, as it was read at a time."""
+
+    at: float
+    ended: Sequence[Ended]
+    left_out: int
+    phases: dict[str, float]
+    chances: tuple[ChanceRow, ...]
+
+
+class Recent:
+    """What was counted less than KEPT_SECONDS ago: numbers of days don't change with each event. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, int], Counted] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, connection: Connection, branch: str, first: int, now: float) -> Counted:
+        """From day number `first` on."""
+        with self._lock:
+            known = self._known.get((branch, first))
+        if known is not None and 0 <= now - known.at < KEPT_SECONDS:
+            return known
+        made = _count(connection, branch, first * DAY, now)
+        with self._lock:
+            self._known[branch, first] = made
+            self._known.move_to_end((branch, first))
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return made
+
+
+def page(
+    farm: Farm, visit: Visit, *, days: int = USUAL_DAYS, recent: Recent | None = None
+) -> Stats:
     """The page about the last `days` days of a branch."""
     now = farm.clock()
     branch = visit.branch or default_branch(farm)
     first = int(now // DAY) - days + 1
     with farm.ledger.read() as connection:
-        ended, left_out = _ended(connection, branch, first * DAY)
-        phases = _phases(connection, branch, first * DAY)
-        chances = _chances(connection, branch, first * DAY)
+        counted = (recent or Recent()).get(connection, branch, first, now)
         around = frame(
             farm, connection, visit, title="Statistics", current="stats", branch=branch,
             tabs=links.STATS,
         )  # fmt: skip
+    ended = counted.ended
     days_shown = range(first, first + days)
     return Stats(
         frame=around,
         days=days,
-        facts=facts(ended),
-        charts=(*charts(ended, days_shown), *_phase_chart(phases)) if ended else (),
+        facts=(*facts(ended), Fact(name="Counted at", value=f"{utc(counted.at)} UTC")),
+        charts=(*charts(ended, days_shown), *_phase_chart(counted.phases)) if ended else (),
         rates=rates(ended),
-        chances=chances,
+        chances=counted.chances,
+        left_out=counted.left_out,
+    )
+
+
+def _count(connection: Connection, branch: str, since: float, now: float) -> Counted:
+    ended, left_out = _ended(connection, branch, since)
+    return Counted(
+        at=now,
+        ended=ended,
         left_out=left_out,
+        phases=_phases(connection, branch, since),
+        chances=_chances(connection, branch, since),
     )
 
 

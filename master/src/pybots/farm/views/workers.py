@@ -99,15 +99,21 @@ def _load(connection: Connection, now: float) -> _Load:
     ):
         link = Link(text=f"run {row.run_id}", href=links.run(row.run_id))
         running.setdefault(row.worker, []).append(link)
-    newest = connection.scalar(select(func.max(attempts.c.id))) or 0
+    # A limit inside: else all attempts there ever were are read in the order of the workers' names.
+    newest = (
+        select(attempts.c.worker, attempts.c.state, attempts.c.created)
+        .order_by(attempts.c.id.desc())
+        .limit(COUNTED_ATTEMPTS)
+        .subquery()
+    )
     today = connection.execute(
         select(
-            attempts.c.worker,
+            newest.c.worker,
             func.count().label("runs"),
-            func.count().filter(attempts.c.state == "lost").label("lost"),
+            func.count().filter(newest.c.state == "lost").label("lost"),
         )
-        .where(attempts.c.id > newest - COUNTED_ATTEMPTS, attempts.c.created > now - DAY)
-        .group_by(attempts.c.worker)
+        .where(newest.c.created > now - DAY)
+        .group_by(newest.c.worker)
     ).all()
     waiting = connection.execute(
         select(interpreters.c.platform, func.count())
