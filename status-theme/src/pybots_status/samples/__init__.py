@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from pybots_status.pages import Page
-from pybots_status.samples import console, others, overviews, runs, waterfall
+from pybots_status.samples import breakages, console, others, overviews, projects, runs, waterfall
 
 SAMPLES: Final[dict[str, Page]] = {
     **console.SAMPLES,
     **waterfall.SAMPLES,
     **runs.SAMPLES,
+    **projects.SAMPLES,
+    **breakages.SAMPLES,
     **others.SAMPLES,
     **overviews.SAMPLES,
 }

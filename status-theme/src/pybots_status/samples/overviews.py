@@ -25,7 +25,7 @@ from pybots_status.pages import (
 )
 from pybots_status.samples.common import BANNER, GREEN, NOW, commit, frame
 from pybots_status.samples.console import PROJECTS
-from pybots_status.samples.others import BREAKAGE, LANES
+from pybots_status.samples.rows import BREAKAGE, LANES
 from pybots_status.samples.runs import SLUG
 
 HOUR: Final = 3600.0
