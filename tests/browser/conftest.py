@@ -83,6 +83,8 @@ class Yard:
     live: Live
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     slow_commit: str = ""
+    unbuilt: str = ""
+    """The commit that does not compile, once there is one."""
 
     @property
     def farm(self) -> Farm:

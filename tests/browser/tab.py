@@ -23,9 +23,9 @@ class Tab:
         self.page.on("request", self._asked)
 
     def _failed(self, request: Any) -> None:
-        """A page that is left ends its event stream; every other end is a complaint."""
+        """A page that is left ends its event stream and its script's fetches; every other end is a complaint."""
         left = request.failure == "net::ERR_ABORTED"
-        if not (left and request.url.startswith(self.base + "/events?")):
+        if not (left and request.resource_type in ("eventsource", "fetch")):
             self.complaints.append(f"failed: {request.url} {request.failure}")
 
     def _asked(self, request: Any) -> None:

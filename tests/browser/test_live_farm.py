@@ -140,7 +140,7 @@ def test_a_failed_run_says_first_what_failed(yard: Yard, open_tab: Opener) -> No
 def test_an_interpreter_that_fails_is_red_and_says_why(yard: Yard, open_tab: Opener) -> None:
     """Its projects' green from before must not hide that there is nothing to run."""
     yard.broken()
-    sha = yard.live.commit("does-not-compile")
+    sha = yard.unbuilt = yard.live.commit("does-not-compile")
     yard.live.verdict(sha)
     yard.live.calm()
     tab = open_tab(yard.url)

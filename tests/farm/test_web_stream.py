@@ -94,6 +94,39 @@ def test_a_new_commit_is_a_new_row_on_top(web: Web) -> None:
     assert "&lt;script&gt;alert(1)" in new and "<script" not in new
 
 
+def test_a_new_run_is_a_row_of_its_lane(web: Web) -> None:
+    with web.farm.ledger.read() as connection:
+        slug = connection.exec_driver_sql("SELECT slug FROM lanes").scalar()
+    stream = Stream(web, f"/lane/{slug}", event_of(web))
+    run = web.book.run(web.marks["lane"], 4, "infra")
+    verdict(web, "passed")
+    _, data = stream.told()
+    stream.close()
+    assert f"r-{run}" in data["rows"] and "s-infra" in data["put"][f"r-{run}"]
+    assert f"r-{web.marks['run']}" in data["rows"], "what was there stays, and is not sent again"
+    assert f"r-{web.marks['run']}" not in data["put"]
+
+
+def test_a_growing_log_comes_line_by_line(web: Web) -> None:
+    """Without any event: what a phase prints is none."""
+    run = web.book.run(web.book.lane("talker"), 5, None, state="running")
+    phases = [{"phase": "test", "state": "running", "started": time.time()}]
+    live = web.farm.store.live(web.book.attempt(run, phases=phases), "test")
+    live.parent.mkdir(parents=True, exist_ok=True)
+    live.write_text("one\n")
+    with web.farm.ledger.write() as connection:
+        announce(connection, time.time(), "phase", run=run)
+    stream = Stream(web, f"/run/{run}", event_of(web))
+    with live.open("a") as file:
+        file.write("\x0etwo <b>\n")
+    _, data = stream.told()
+    stream.close()
+    live.unlink()
+    assert data["rows"] == ["test-1", "test-2"]
+    assert list(data["put"]) == ["test-2"]
+    assert 'class="stderr"' in data["put"]["test-2"] and "two &lt;b&gt;" in data["put"]["test-2"]
+
+
 def test_who_was_away_hears_what_happened_since(web: Web) -> None:
     """The browser says the last id it heard; that counts more than what the page was made with."""
     made_with = event_of(web)
