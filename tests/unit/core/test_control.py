@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pybots.core.control import Concern, judge, overdue, scope
+from pybots.core.control import Concern, ask_again, judge, overdue, scope
 from pybots.core.model import Counts
 from pybots.core.outcomes import INSTALL, TESTS, Bad, Observed, State, extension
 from pybots_worker.contract import Failure
@@ -93,6 +93,15 @@ def test_only_tests_that_can_be_run_alone_restrict_a_control() -> None:
     assert scope([bad(INSTALL, kind="install")]) == ()
     assert scope([bad(TESTS, kind="timeout")]) == ()
     assert scope([bad(f"t.py::{n}") for n in range(501)]) == ()
+
+
+def test_what_was_dismissed_is_asked_about_in_growing_intervals_and_daily_at_least() -> None:
+    answered, hour, asked = 600.0, 3600.0, []
+    for quarter in range(1, 5 * 24 * 4):
+        if ask_again(0.0, answered, quarter * hour / 4):
+            answered = quarter * hour / 4
+            asked.append(answered / hour)
+    assert asked == [1.25, 2.5, 5, 10, 20, 40, 64, 88, 112]
 
 
 def test_a_control_is_waited_for_an_hour_at_most() -> None:

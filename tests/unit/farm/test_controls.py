@@ -105,6 +105,66 @@ def test_a_red_control_blocks_the_run_and_what_follows(world: Farm) -> None:
     assert world.subjects() == []
 
 
+def hours(world: Farm, number: float) -> None:
+    world.farm.clock.now += 3600 * number  # type: ignore[attr-defined]
+
+
+def test_what_was_dismissed_and_lasts_is_asked_about_again(world: Farm) -> None:
+    """The index was down when the control ran. It came back, and the failure stayed: somebody must hear of it."""
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.answer([BAD[1]])
+    assert world.seen(3, BAD).verdict == "blocked"
+    controls_made = schema.runs.c.purpose == "control"
+    assert len(world.rows(schema.runs, controls_made)) == 1, "not at once"
+    hours(world, 1)
+    last = world.seen(4, BAD)
+    assert (last.verdict, world.control().subject) == ("blocked", last.run)
+    assert world.control().only == [B]
+    assert world.answer([make_test(B)]).summary == "control: it was no matter of the environment"
+    breakage = world.breakage()
+    assert (breakage.state, breakage.control, breakage.axis) == ("open", "green", "")
+    assert (breakage.good_position, breakage.bad_position) == (1, 2)
+    assert (world.verdict(last.run), world.cell(4).state) == ("still_failing", "still_failing")
+    assert world.one(schema.runs, last.run).summary.startswith(f"still: {B}: TypeError")
+    assert world.one(schema.lanes, world.lane()).verdict == "still_failing"
+    assert len(world.subjects()) == 1
+    assert world.seen(5, BAD).verdict == "still_failing"
+    assert world.seen(6, GOOD).verdict == "fixed"
+
+
+def test_what_is_dismissed_again_is_asked_about_less_and_less_often(world: Farm) -> None:
+    world.seen(1, GOOD)
+    asked = []
+    for hour in range(8):
+        world.seen(2 + hour, BAD)
+        hours(world, 1)
+        wanted = world.rows(
+            schema.runs, schema.runs.c.purpose == "control", schema.runs.c.state == "wanted"
+        )
+        if wanted:
+            asked.append(hour)
+            world.answer([BAD[1]])
+    assert world.breakage().state == "dismissed"
+    assert asked == [0, 2, 6]
+    assert world.subjects() == []
+
+
+def test_another_machine_says_nothing_of_what_the_first_suffers_from(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.answer([BAD[1]])
+    hours(world, 1)
+    world.seen(3, BAD)
+    run = world.control()
+    attempt = world.attempt(run.id)
+    with world.farm.ledger.write() as connection:
+        table = schema.attempts
+        connection.execute(update(table).where(table.c.id == attempt).values(worker="cellar"))
+    world.record(run.id, make_report([make_test(B)]))
+    assert world.breakage().state == "dismissed"
+
+
 def test_what_was_dismissed_ends_without_a_word(world: Farm) -> None:
     world.seen(1, GOOD)
     world.seen(2, BAD)

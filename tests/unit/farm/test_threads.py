@@ -337,6 +337,27 @@ def test_a_lane_red_for_long_is_parked_until_somebody_acts(world: World) -> None
     assert parked() == {}
 
 
+def test_a_lane_that_was_always_red_is_parked_until_something_changes(world: World) -> None:
+    """Nobody is accused of what its first run showed, so there is no breakage that could tell."""
+    lane = world.lane("p0")
+    world.go(0, BAD, lane=lane)
+    assert world.rows(breakages) == []
+
+    def parked() -> bool:
+        with world.farm.ledger.read() as connection:
+            return bool(parking.rests(connection, world.farm.clock()))
+
+    assert not parked()
+    later(world, 15 * DAY)
+    assert parked()
+    world.go(1, [make_test("t.py::a", "failed", "KeyError: 'a'"), BAD[1]], lane=lane)
+    assert not parked(), "something changed"
+    later(world, 15 * DAY)
+    assert parked()
+    world.go(2, GOOD, lane=lane)
+    assert not parked()
+
+
 def test_the_events_say_what_was_answered(world: World) -> None:
     for position, tests in enumerate([GOOD, BAD]):
         world.go(position, tests, lane=world.lane("p0"))

@@ -41,6 +41,8 @@ KINDS: Final[frozenset[FailureKind]] = frozenset(
 SINGLE: Final[frozenset[FailureKind]] = frozenset({"test", "crash", "timeout", "memory"})
 """Kinds whose tests can be run without the rest of their suite."""
 MAX_ONLY: Final = 500
+AGAIN_AT_LEAST: Final = 3600.0
+AGAIN_AT_MOST: Final = 24 * 3600.0
 WAIT_SECONDS: Final = 3600.0
 """A control that has not answered by then is given up: news is held for an hour at most (DESIGN §6)."""
 
@@ -103,6 +105,14 @@ def judge(concern: Concern, observed: Observed) -> Judgement:
 def unanswered(reason: str) -> Judgement:
     """There is no answer, and there will be none: opened without a control."""
     return Judgement(control="none", state="open", reason=reason)
+
+
+def ask_again(opened: float, answered: float, now: float) -> bool:
+    """Whether to ask once more about a failure that a red control dismissed, and that lasts.
+
+    What was wrong with the environment then may be over, and the failure be the code's all the same. Asked after an hour,
+    then in intervals that grow with its age, once a day at least."""
+    return now - answered >= min(AGAIN_AT_MOST, max(AGAIN_AT_LEAST, answered - opened))
 
 
 def overdue(wanted: float, now: float) -> bool:

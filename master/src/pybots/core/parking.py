@@ -1,6 +1,7 @@
 """Lanes that stay red with nobody acting: parked, run once a day, until something changes or somebody acts. Pure.
 
-Nothing is stored: whether a lane is parked follows from its breakages at any moment.
+Nothing is stored: whether a lane is parked follows from its breakages at any moment, or, of a lane that was red from its
+first run on, from when what is bad there changed last.
 """
 
 from __future__ import annotations

@@ -83,6 +83,12 @@ def blocked_words(summary: str, why: Sequence[str]) -> str:
     return one_line(f"blocked: {blamed}: {said}", MAX_SUMMARY)
 
 
+def unblocked_words(summary: str) -> str:
+    """A blocked run of which it has turned out that nothing else is to blame."""
+    said = summary.partition(": ")[2].partition(": ")[2] if summary.startswith("blocked: ") else ""
+    return f"still: {said}" if said else summary
+
+
 def chance_words(names: Sequence[str], rest: str) -> str:
     """A run whose failures passed when the very same was run once more. `rest`: what it said before, of what is left."""
     what = one_line(names[0]) if len(names) == 1 else f"{len(names):,} tests"

@@ -17,7 +17,7 @@ from pybots.core.control import Concern, Judgement
 from pybots.core.model import CONCLUSIVE, RED
 from pybots.core.outcomes import COMPLETE, INSTALL, TESTS, Bad, Observed, is_test
 from pybots.core.verdict import Decision
-from pybots.farm import again, letters
+from pybots.farm import again, doubts, letters
 from pybots.farm.cells import show
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
@@ -26,6 +26,8 @@ from pybots.ledger.engine import announce
 runs, lanes, interpreters = schema.runs, schema.lanes, schema.interpreters
 
 GONE = "there is no good run to compare with"
+DOUBT = "it was no matter of the environment"
+NOBODY = "nobody waits for it any more"
 
 
 def last_good(connection: Connection, lane: Row[Any], new: Sequence[Bad]) -> Row[Any] | None:
@@ -99,6 +101,13 @@ def _possible(farm: Farm, connection: Connection, good: Row[Any]) -> bool:
     )
 
 
+def doubt(
+    farm: Farm, connection: Connection, subject: Row[Any], still: Sequence[Bad], now: float
+) -> None:
+    """Ask once more about what a red control has dismissed and this run shows still. See doubts."""
+    doubts.want(connection, subject, still, lambda good: _possible(farm, connection, good), now)
+
+
 def _insert(
     connection: Connection, subject: Row[Any], good: Row[Any], only: Sequence[str], now: float
 ) -> int:
@@ -129,18 +138,19 @@ def answer(
         if number not in elsewhere and number not in held
     }
     _settle(connection, run.subject, done, now)
+    late = doubts.answer(connection, run, observed, now)
     bad = tuple(observed.bad.values())
-    said = sorted({one.reason for one in judged.values()}) or ["nobody waits for it any more"]
+    said = sorted({one.reason for one in judged.values()}) or [DOUBT if late else NOBODY]
     summary = f"control: {'; '.join(said)}"
     if not bad:
-        return Decision(verdict="passed", summary=summary), list(done)
+        return Decision(verdict="passed", summary=summary), [*done, *late]
     decision = Decision(
         verdict="still_failing",
         kind=bad[0].kind,
         still=bad,
         summary=f"{summary}: {words.red_words(bad)}"[: words.MAX_SUMMARY],
     )
-    return decision, list(done)
+    return decision, [*done, *late]
 
 
 def _hold(

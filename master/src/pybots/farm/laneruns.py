@@ -210,6 +210,7 @@ def _write(
     touched += [_rose(connection, where, bad) for bad in decision.risen]
     fixed = _close(connection, where, history, decision)
     controls.forget(connection, lane.id)
+    controls.doubt(farm, connection, run, decision.still, now)
     letters.keep_evidence(
         connection, [one.breakage for one in touched], (*decision.new, *decision.risen)
     )
