@@ -20,6 +20,7 @@ proportion, unless they are given.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import sys
@@ -107,6 +108,7 @@ def measure(options: argparse.Namespace) -> tuple[Score, dict[str, Any]]:
         faults=options.faults if options.faults is not None else max(1, round(30 * share)),
     )  # fmt: skip
     begin = time.perf_counter()
+    gc.set_threshold(100_000, 50, 50)  # statements are made and forgotten by the million
     where = options.folder or (MEMORY if MEMORY.is_dir() else None)
     with tempfile.TemporaryDirectory(dir=where) as folder:
         score, numbers = live(year, Path(folder))
@@ -130,18 +132,23 @@ def show_mails(score: Score) -> None:
         print(f"--- told twice: {line}")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seed", type=int, required=True)
+def size(parser: argparse.ArgumentParser) -> None:
+    """How large a year is, where it lies and what is printed."""
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--lanes", type=int, default=200)
     parser.add_argument("--plants", type=int)
     parser.add_argument("--faults", type=int)
     parser.add_argument("--folder", type=Path, help="where the ledger lies meanwhile")
-    parser.add_argument("--verbose", action="store_true", help="show the mails that are no good")
     parser.add_argument("--json", action="store_true")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--verbose", action="store_true", help="show the mails that are no good")
+    size(parser)
     options = parser.parse_args()
     logging.getLogger("pybots").setLevel(logging.ERROR)  # letters that wait for the mail server
     score, found = measure(options)

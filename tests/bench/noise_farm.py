@@ -23,7 +23,7 @@ import noise_reports as reports
 from artifact_builder import make_artifact
 from noise_reports import Asked, Cause, Told
 from noise_year import BEGIN, HOUR, YEAR, Column, Fault, Machine, Suite, Tested, Year
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 
 from pybots.farm import controls, dispatch, notify, threads, workers
 from pybots.farm.record import Recorded, record_report
@@ -38,6 +38,12 @@ REPEATED: Final = 0.02
 """Share of reports that a worker sends twice, and of letters that a mail server does not take at once."""
 
 runs, attempts = schema.runs, schema.attempts
+
+NEW_CONTROLS: Final = (
+    select(runs.c.id, runs.c.good_run, runs.c.only, runs.c.subject)
+    .where(runs.c.id > bindparam("last"), runs.c.purpose.in_(("control", "retry")))
+    .order_by(runs.c.id)
+)
 
 
 @dataclass(kw_only=True)
@@ -343,11 +349,7 @@ class NoiseFarm:
 
     def _new_controls(self) -> None:
         with self.farm.ledger.read() as connection:
-            rows = connection.execute(
-                select(runs.c.id, runs.c.good_run, runs.c.only, runs.c.subject)
-                .where(runs.c.id > self.last_run, runs.c.purpose.in_(("control", "retry")))
-                .order_by(runs.c.id)
-            ).all()
+            rows = connection.execute(NEW_CONTROLS, {"last": self.last_run}).all()
             for row in rows:
                 self.last_run = row.id
                 good = self.made[row.good_run]

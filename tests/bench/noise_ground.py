@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import noise_reports as reports
 from noise_year import BEGIN, Column, Suite, Tested, Year
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, update
 
 from pybots.config.farm import FarmConfig, Mail
 from pybots.core.model import GitBranch, LaneKey, Project, Worker
@@ -24,6 +24,17 @@ from pybots_worker import contract
 LIST: Final = "pybots-list@example.org"
 ADMIN: Final = "admin@example.org"
 SENDER: Final = "pybots@example.org"
+
+# Made once: making a statement takes longer than the database takes to do what it says.
+_RUN, _CELL, _ATTEMPT = insert(schema.runs), insert(schema.cells), insert(schema.attempts)
+_BEGIN = (
+    update(schema.runs)
+    .where(schema.runs.c.id == bindparam("which"), schema.runs.c.state == "wanted")
+    .values(
+        state="running", tries=bindparam("tries"),
+        started=func.coalesce(schema.runs.c.started, bindparam("now")),
+    )
+)  # fmt: skip
 
 
 @dataclass
@@ -144,35 +155,25 @@ def want_run(
     }  # fmt: skip
     run = _insert_run(connection, tested, values)
     where = {"lane_id": lane, "commit_id": commit, "branch": "main", "run_id": run}
-    connection.execute(
-        insert(schema.cells).values(position=tested.position, state="queued", count=0, **where)
-    )
+    connection.execute(_CELL, {"position": tested.position, "state": "queued", "count": 0, **where})
     return revision, run
 
 
 def _insert_run(connection: Connection, tested: Tested, values: dict[str, Any]) -> int:
-    made = connection.execute(
-        insert(schema.runs).values(
-            branch="main", position=tested.position, purpose="routine", state="wanted", summary="",
-            tries=0, lost=0, created=tested.at, **values,
-        )
-    )  # fmt: skip
-    return inserted_id(made)
+    plain = {
+        "branch": "main", "position": tested.position, "purpose": "routine", "state": "wanted",
+        "summary": "", "tries": 0, "lost": 0, "created": tested.at,
+    }  # fmt: skip
+    return inserted_id(connection.execute(_RUN, plain | values))
 
 
 def begin(connection: Connection, run: int, number: int, machine: str, now: float) -> int | None:
     """What dispatching writes: an attempt that runs. None when the run is not wanted any more."""
-    runs = schema.runs
-    if connection.scalar(select(runs.c.state).where(runs.c.id == run)) != "wanted":
+    begun = connection.execute(_BEGIN, {"which": run, "tries": number, "now": now}).rowcount
+    if not begun:
         return None
-    started = {"started": now} if number == 1 else {}
-    connection.execute(
-        update(runs).where(runs.c.id == run).values(state="running", tries=number, **started)
-    )
-    made = connection.execute(
-        insert(schema.attempts).values(
-            run_id=run, number=number, worker=machine, builder="b", state="running", created=now,
-            started=now, reason="", phases=[],
-        )
-    )  # fmt: skip
-    return inserted_id(made)
+    values = {
+        "run_id": run, "number": number, "worker": machine, "builder": "b", "state": "running",
+        "created": now, "started": now, "reason": "", "phases": [],
+    }  # fmt: skip
+    return inserted_id(connection.execute(_ATTEMPT, values))
