@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import msgspec
 import pytest
 from sqlalchemy import Row, update
 
-from pybots.core.model import Worker
-from pybots.farm import dispatch, findings, investigations, tokens, workers
+from pybots.core.model import GitBranch, Worker
+from pybots.farm import dispatch, findings, git, investigations, sources, tokens, workers
 from pybots.farm.dispatch import Slot
 from pybots.farm.views.search import search
 from pybots.ledger import schema
@@ -57,6 +58,10 @@ class Farm(World):
             self.commit(position)
         self.seen(1, GOOD)
         self.seen(HEAD, bad, **more)
+        self.confirmed(bad)
+
+    def confirmed(self, bad: Any = BAD) -> None:
+        """The control is green, and what failed fails again."""
         self.control()
         for run in self.wanted("retry"):
             self.attempt(run.id)
@@ -68,8 +73,8 @@ class Farm(World):
         self.attempt(control.id)
         self.record(control.id, make_report([make_test(B)]))
 
-    def seen(self, position: int, tests: Any, **more: Any) -> None:
-        self.go(position, report=replace_struct(make_report(tests), lock=LOCK), **more)
+    def seen(self, position: int, tests: Any, *, lock: Any = LOCK, **more: Any) -> None:
+        self.go(position, report=replace_struct(make_report(tests), lock=lock), **more)
 
     def wanted(self, purpose: str = "probe", kind: str = "project") -> list[Row[Any]]:
         runs = schema.runs.c
@@ -80,14 +85,21 @@ class Farm(World):
     def look(self, free: list[Slot] = FREE) -> None:
         investigations.advance(self.farm, free)
 
-    def work(self, truth: Any = lambda position: BAD if position >= CULPRIT else GOOD) -> None:
-        """Make everything that is wanted, as workers would."""
+    def work(
+        self,
+        truth: Any = lambda position: BAD if position >= CULPRIT else GOOD,
+        told: Any = None,
+        builds: Any = lambda run: "",
+    ) -> None:
+        """Make everything that is wanted, as workers would: tests by position or by run, builds by what their logs say."""
         for build in self.wanted(kind="interpreter"):
             self.attempt(build.id)
-            self.record(build.id, self.build_report())
+            said = builds(build)
+            self.record(build.id, self.build_report(ok=not said, said=said))
         for run in self.wanted():
             self.attempt(run.id)
-            self.record(run.id, make_report([one for one in truth(run.position) if one.id == B]))
+            tests = told(run) if told else truth(run.position)
+            self.record(run.id, make_report([one for one in tests if one.id == B]))
 
     def until_done(self, **more: Any) -> Row[Any]:
         for _ in range(60):
@@ -101,6 +113,16 @@ class Farm(World):
     def breakage(self) -> Row[Any]:
         (row,) = self.rows(schema.breakages)
         return row
+
+
+def project_history(folder: Path, commits: int) -> list[str]:
+    """A repository with so many commits; their shas, oldest first."""
+    git.git(None, "init", "--quiet", "--initial-branch=main", str(folder))
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for number in range(commits):
+        words = ("commit", "--quiet", "--allow-empty", "-m", f"Change {number}")
+        git.git(folder, *who, *words)
+    return git.git(folder, "log", "--reverse", "--format=%H").split()
 
 
 @pytest.fixture
@@ -330,3 +352,84 @@ def test_the_page_tells_the_proof_and_the_console_the_commit(world: Farm) -> Non
     left = [one.left for one in done.probes if one.left]
     assert left == sorted(left, reverse=True) and left[-1] == 1
     assert (traced.last, traced.breakage_id) == (SHA, world.breakage().id)
+
+
+def test_a_projects_own_commit_is_found_on_its_axis(world: Farm, tmp_path: Path) -> None:
+    """CPython has changed too; of the project's five commits the third did it."""
+    shas = project_history(tmp_path / "project", 6)
+    here = GitBranch(url=str(tmp_path / "project"), branch="main")
+    world.farm.projects["anchor"] = replace(world.farm.projects["anchor"], sources={"trunk": here})
+    for position in range(1, HEAD + 1):
+        world.commit(position)
+    for position, sha, tests in ((1, shas[0], GOOD), (HEAD, shas[-1], BAD)):
+        revision = {**REVISION, "commit": sha}
+        world.seen(position, tests, revision=revision, revision_label=sha[:12])
+    world.confirmed()
+
+    def told(run: Row[Any]) -> list[Any]:
+        return BAD if shas.index(run.revision["commit"]) >= 3 else GOOD
+
+    found = world.until_done(told=told)
+    assert (found.status, found.axis, found.last) == ("confirmed", "project", shas[3]), found
+    assert found.title == "Change 3"
+    breakage = world.breakage()
+    assert (breakage.axis, breakage.blamed) == ("project", shas[3])
+    assert (
+        "the project's" in world.letters()[-1].message
+        or shas[3][:12] in world.letters()[-1].message
+    )
+
+
+def test_a_dependencys_release_is_found_on_its_axis(
+    world: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two packages have changed, one of them by four releases: the release that did it is named."""
+    known = {"leaf": ["1.2", "1.3", "1.4rc1", "1.4", "1.5", "1.6"], "twig": ["2", "3"]}
+    monkeypatch.setattr(sources, "sdist_versions", lambda _, name: known[name])
+    for position in range(1, HEAD + 1):
+        world.commit(position)
+    locks = {1: {"leaf": "1.2", "twig": "2"}, HEAD: {"leaf": "1.6", "twig": "3"}}
+    for position, tests in ((1, GOOD), (HEAD, BAD)):
+        lock = tuple(contract.Locked(name=n, version=v) for n, v in locks[position].items())
+        world.seen(position, tests, lock=lock)
+    world.confirmed()
+
+    def told(run: Row[Any]) -> list[Any]:
+        (probe,) = world.rows(schema.probes, schema.probes.c.run_id == run.id)
+        pins = dict(probe.lock or locks[world.one(schema.runs, run.good_run).position])
+        return BAD if pins["leaf"] >= "1.4" else GOOD
+
+    found = world.until_done(told=told)
+    assert (found.status, found.axis, found.last) == ("confirmed", "dependencies", "leaf==1.4"), (
+        found
+    )
+    assert found.title == "leaf 1.3 → 1.4"
+    assert (world.breakage().axis, world.breakage().blamed) == ("dependency", "leaf==1.4")
+
+
+def test_the_commit_that_does_not_build_is_found_by_builds_alone(world: Farm) -> None:
+    """Only the head was built; two commits in between fail otherwise, and are skipped."""
+    world.lane()
+    for position in range(1, HEAD + 1):
+        world.commit(position)
+    broken = "Modules/x.c:3:1: error: unknown type name 'foo'"
+    world.build(1)
+    world.build(HEAD, ok=False, said=broken)
+
+    def builds(run: Row[Any]) -> str:
+        if run.position in (9, 10):
+            return "Modules/y.c:1:1: error: expected ';'"
+        return broken if run.position >= CULPRIT else ""
+
+    found = world.until_done(builds=builds)
+    assert (found.status, found.axis, found.last) == ("confirmed", "interpreter", SHA), found
+    asked = world.rows(schema.probes)
+    runs = {world.one(schema.runs, one.run_id).kind for one in asked}
+    assert runs == {"interpreter"} and len(asked) <= 16
+    breakage = world.breakage()
+    assert (breakage.axis, breakage.blamed) == ("cpython", SHA)
+    assert (breakage.good_position, breakage.bad_position) == (CULPRIT - 1, CULPRIT)
+    assert SHA[:12] in world.letters()[-1].message
+    with world.farm.ledger.read() as connection:
+        page = search(connection, breakage)
+    assert page is not None and page.evidence and not page.going

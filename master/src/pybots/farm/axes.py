@@ -1,7 +1,7 @@
 """The axes of an investigation: what a probe is made of, and which changes there were on an axis.
 
 CPython's history is in the ledger. A project's is its git repository's; a dependency delta is that of the two locks, one
-package after the other.
+package after the other, each release by release.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from packaging.version import InvalidVersion, Version
 from sqlalchemy import Connection, select
 
 from pybots.core.inquiry import Ask, Change
 from pybots.core.model import GitBranch
-from pybots.farm import git, inquiries
+from pybots.farm import cases, git, sources
 from pybots.farm.home import Farm
 from pybots.farm.inquiries import Going
 from pybots.ledger import schema
 from pybots.store import StoreError
 from pybots_worker import contract
+
+MOST_RELEASES: Final = 60
+"""Releases of one package that are told apart, the newest ones."""
 
 log = logging.getLogger(__name__)
 commits = schema.commits
@@ -127,35 +131,53 @@ def batched(fields: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _packages(farm: Farm, one: Going) -> Sequence[Change]:
-    """The packages that differ between the two locks, by name, after nothing has changed yet."""
+    """From the old lock to the new one: the packages that differ by name, each release by release, after nothing has
+    changed yet."""
     old, new = _locks(farm, one)
     if not old or not new:
         return ()
-    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-    return [
-        Change(id="before", key="before", title="nothing changed yet"),
-        *(
-            Change(
-                id=f"{name}=={new[name]}" if name in new else f"without {name}",
-                key=f"{name}=={new.get(name, '')}",
-                title=f"{name} {old.get(name, '(not there)')} → {new.get(name, '(gone)')}",
-            )
-            for name in names
-        ),
-    ]
+    found = [Change(id="before", key="before", title="nothing changed yet")]
+    for name in sorted(old.keys() | new.keys()):
+        was, now = old.get(name, ""), new.get(name, "")
+        if was == now:
+            continue
+        for version in _releases(farm, name, was, now):
+            title = f"{name} {was or '(not there)'} → {version or '(gone)'}"
+            id = f"{name}=={version}" if version else f"without {name}"
+            found.append(Change(id=id, key=f"{name}=={version}", title=title))
+            was = version
+    return found
+
+
+def _releases(farm: Farm, name: str, was: str, now: str) -> list[str]:
+    """The releases after `was` up to `now`, oldest first; `now` alone where the index doesn't tell, or it is none."""
+    if not (was and now):
+        return [now]
+    try:
+        known = sources.sdist_versions(farm, name)
+        old, new = Version(was), Version(now)
+        found = sorted(
+            version
+            for version in {Version(text) for text in known}
+            if min(old, new) < version < max(old, new) and not version.is_prerelease
+        )
+    except (sources.SourceError, InvalidVersion) as error:
+        log.warning("the releases of %s are not to be had: %s", name, error)
+        return [now]
+    between = [str(version) for version in (found if old < new else found[::-1])]
+    return [*between[-MOST_RELEASES:], now]
 
 
 def lock_at(farm: Farm, one: Going, ask: Ask) -> list[list[str]] | None:
     """The pins of a probe among the changes of the dependencies; None: its run's lock is taken."""
     if _searched(one, ask) != "dependencies":
         return None
-    old, new = _locks(farm, one)
-    pins = dict(old)
+    pins = dict(_locks(farm, one)[0])
     found = one.inquiry.changes["dependencies"]
     for change in found[1 : (ask.place or 0) + 1]:
-        name = change.key.partition("==")[0]
-        if name in new:
-            pins[name] = new[name]
+        name, _, version = change.key.partition("==")
+        if version:
+            pins[name] = version
         else:
             pins.pop(name, None)
     return [[name, pins[name]] for name in sorted(pins)]
@@ -163,6 +185,6 @@ def lock_at(farm: Farm, one: Going, ask: Ask) -> list[list[str]] | None:
 
 def _locks(farm: Farm, one: Going) -> tuple[dict[str, str], dict[str, str]]:
     return (
-        inquiries.lock_of(farm, one.good, one.project),
-        inquiries.lock_of(farm, one.bad, one.project),
+        cases.lock_of(farm, one.good, one.project),
+        cases.lock_of(farm, one.bad, one.project),
     )

@@ -17,7 +17,7 @@ from pybots.core.faults import FARM_FAULTS, phase_failure
 from pybots.core.outcomes import Bad
 from pybots.core.signatures import signature
 from pybots.core.verdict import Decision, decide_build
-from pybots.farm import alarms, artifacts, letters
+from pybots.farm import alarms, artifacts, letters, probes
 from pybots.farm.home import Farm
 from pybots.farm.losses import release_waiting
 from pybots.ledger import breakages, schema
@@ -120,6 +120,7 @@ def record(
     if prepared.failed:
         release_waiting(connection, row.id, decision.summary.partition(": ")[2], now)
     if run.purpose != "routine":
+        probes.built(connection, run, prepared.failed, now)
         return decision, touched
     if prepared.failed:
         touched = _failed(farm, connection, run, near, where, column, decision, now)

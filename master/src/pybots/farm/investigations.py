@@ -26,6 +26,7 @@ from pybots.core.schedule import Slot
 from pybots.farm import (
     announcements,
     axes,
+    cases,
     dispatch,
     findings,
     inquiries,
@@ -33,8 +34,9 @@ from pybots.farm import (
     letters,
     threads,
 )
+from pybots.farm.cases import Case
 from pybots.farm.home import Farm
-from pybots.farm.inquiries import Case, Going
+from pybots.farm.inquiries import Going
 from pybots.farm.probes import target_of
 from pybots.ledger import breakages as ledger
 from pybots.ledger import schema
@@ -67,8 +69,8 @@ def _look(farm: Farm, free: Sequence[dispatch.Slot]) -> bool:
     with farm.ledger.read() as connection:
         under_way = _under_way(connection)
         room = len(under_way) < MOST_AT_ONCE
-        news = inquiries.waiting(connection, now) if room else []
-        old = inquiries.mended(connection, now) if room else []
+        news = cases.waiting(connection, now) if room else []
+        old = cases.mended(connection, now) if room else []
         left = farm.config.investigator.probes_per_day - _spent(connection, now)
     if not under_way and not news and not old:
         return False
@@ -115,7 +117,7 @@ def _fits(slot: Slot, one: Going) -> bool:
         made.platform,
         made.abi,
         made.trust,
-    ) and (not worker.projects or one.project in worker.projects)
+    ) and (one.build or not worker.projects or one.project in worker.projects)
 
 
 # Beginning and ending -----------------------------------------------------------------------------
@@ -124,9 +126,7 @@ def _fits(slot: Slot, one: Going) -> bool:
 def _begin(farm: Farm, news: Sequence[Any], old: Sequence[Any], room: int, now: float) -> bool:
     """What is broken comes first; then what is mended, so that readers hear by what."""
     begun = False
-    makers = [(inquiries.case, one) for one in news] + [
-        (inquiries.case_of_mended, one) for one in old
-    ]
+    makers = [(cases.case, one) for one in news] + [(cases.case_of_mended, one) for one in old]
     for make, breakage in makers:
         if room <= 0:
             break
@@ -309,6 +309,11 @@ def _ask(
         recipe=quick(recipe) if WAYS[ask.way].how == "probe" else recipe,
         platform=one.interpreter.platform, abi=one.interpreter.abi, trust=one.interpreter.trust, now=now,
     )  # fmt: skip
+    if one.build:
+        run = _build_again(connection, made.commit, python.id, now)
+        _insert_probe(connection, one, ask, run, now)
+        announce(connection, now, "run", run=run, interpreter=python.id, state="wanted")
+        return
     gone = python.state == "published" and not farm.store.has(python.blob)
     if gone:
         connection.execute(
@@ -339,16 +344,23 @@ def _ask(
             )
         )
     )  # fmt: skip
+    unbuilt = {"outcome": "skip", "note": "the interpreter does not build", "answered": now}
+    _insert_probe(
+        connection, one, ask, run, now, bare=bare, lock=lock, **(unbuilt if failed else {})
+    )
+    announce(connection, now, "run", run=run, lane=one.lane.id, state="wanted")
+
+
+def _insert_probe(
+    connection: Connection, one: Going, ask: Ask, run: int, now: float, **more: Any
+) -> None:
     connection.execute(
         insert(probes).values(
             investigation_id=one.row.id, run_id=run, way=ask.way, stage=ask.stage,
             mix=sorted(ask.new), place=ask.place, on_worker=ask.on, not_by=list(ask.not_by),
-            bare=bare, lock=lock, why=ask.why[:200], created=now,
-            **({"outcome": "skip", "note": "the interpreter does not build", "answered": now}
-               if failed else {}),
+            why=ask.why[:200], created=now, **{"bare": False, "lock": None, **more},
         )
     )  # fmt: skip
-    announce(connection, now, "run", run=run, lane=one.lane.id, state="wanted")
 
 
 def _want_build(connection: Connection, commit: Any, interpreter: int, now: float) -> None:
@@ -357,15 +369,20 @@ def _want_build(connection: Connection, commit: Any, interpreter: int, now: floa
         runs.c.kind == "interpreter",
         runs.c.state.in_(("wanted", "dispatched", "running")),
     )
-    if connection.execute(under_way.limit(1)).first():
-        return
-    connection.execute(
+    if not connection.execute(under_way.limit(1)).first():
+        _build_again(connection, commit, interpreter, now)
+
+
+def _build_again(connection: Connection, commit: Any, interpreter: int, now: float) -> int:
+    """Want a build, whatever is known of it. Returns its run."""
+    made = connection.execute(
         insert(runs).values(
             kind="interpreter", interpreter_id=interpreter, commit_id=commit.id,
             branch=commit.branch, position=commit.position, purpose="probe", state="wanted",
             summary="", tries=0, lost=0, created=now,
         )
     )  # fmt: skip
+    return inserted_id(made)
 
 
 # The answer ---------------------------------------------------------------------------------------

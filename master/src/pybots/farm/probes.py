@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, case, select, update
 
 from pybots.core.inquiry import WAYS
 from pybots.core.model import Verdict
-from pybots.core.outcomes import Observed, observe
-from pybots.core.target import Judged, Target, judge
+from pybots.core.outcomes import Bad, Observed, observe
+from pybots.core.target import OTHER, Judged, Target, judge
 from pybots.core.verdict import Decision
 from pybots.farm.home import Farm
 from pybots.ledger import schema
@@ -105,9 +105,30 @@ def answer(connection: Connection, run: Row[Any], found: Judged, now: float) -> 
     )
 
 
+def built(connection: Connection, run: Row[Any], failed: Bad | None, now: float) -> None:
+    """A build has ended. If an investigation asked for it, whether it builds, this is its answer."""
+    target = connection.scalar(
+        select(investigations.c.target)
+        .join(probes, probes.c.investigation_id == investigations.c.id)
+        .where(probes.c.run_id == run.id)
+    )
+    if target is None:
+        return
+    found = Judged(outcome="good", note="it builds")
+    if failed is not None:
+        said = f"{failed.failure.type}: {failed.failure.message}"[:MAX_NOTE]
+        same = failed.signature == target_of(target).signature
+        found = (
+            Judged(outcome="bad", note=said)
+            if same
+            else Judged(outcome="skip", note=f"{OTHER}: {said}")
+        )
+    _settle(connection, run, found.outcome, found.note, now)
+
+
 def lost(connection: Connection, run: Row[Any], reason: str, now: float) -> None:
     """A run is given up for good. If it was a probe, it says nothing."""
-    if run.purpose == "probe" and run.kind == "project":
+    if run.purpose == "probe":
         _settle(connection, run, "lost", reason, now)
 
 
@@ -129,12 +150,13 @@ def _settle(connection: Connection, run: Row[Any], outcome: str, note: str, now:
         .limit(1)
     ).first()
     name = by.worker if by else ""
-    connection.execute(
+    changed = connection.execute(
         update(probes)
         .where(probes.c.run_id == run.id, probes.c.outcome.is_(None))
         .values(
             outcome=outcome, note=note[:MAX_NOTE], answered=now, worker=name,
             owner=(by.owner or name) if by else "",
         )
-    )  # fmt: skip
-    announce(connection, now, "probe", run=run.id, outcome=outcome)
+    ).rowcount  # fmt: skip
+    if changed:
+        announce(connection, now, "probe", run=run.id, outcome=outcome)
