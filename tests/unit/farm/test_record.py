@@ -192,6 +192,18 @@ def test_what_a_run_and_its_attempt_keep(world: World) -> None:
     assert attempt.report == row.report
 
 
+def test_a_revision_that_did_not_install_has_not_shown_which_tests_it_has(world: World) -> None:
+    """The project has removed a test. That the commit before could not be installed makes no loss of it."""
+    failure = make_failure("uv: exit 1", "SyntaxError: invalid syntax")
+    phases = [make_phase("interpreter"), make_phase("source")]
+    broken = make_report(phases=[*phases, make_phase("install", ok=False, failure=failure)])
+    world.go(1, GOOD, revision_label="1.0")
+    assert world.go(2, report=broken, revision_label="2.0").verdict == "new_failure"
+    assert world.go(3, GOOD[:1], revision_label="2.0").verdict == "fixed"
+    assert world.go(4, GOOD, revision_label="2.0").verdict == "passed"
+    assert world.go(5, GOOD[:1], revision_label="2.0").verdict == "new_failure", "the same text"
+
+
 def test_retries_controls_and_probes_leave_the_lane_alone(world: World) -> None:
     lane = world.lane()
     world.go(1, GOOD)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from pybots.core.flaky import Past
-from pybots.core.model import RED, IndexSource
+from pybots.core.model import CONCLUSIVE, RED, IndexSource
 from pybots.core.normal import plain
 from pybots.core.outcomes import COMPLETE, TESTS, Bad, Observed, State, is_test
 from pybots.core.verdict import LaneHistory
@@ -18,6 +18,8 @@ from pybots.ledger import breakages, schema, spans
 
 runs, lanes = schema.runs, schema.lanes
 
+WHOLE: Final = ("test", "hollow")
+"""Kinds of failures that a run has to come through its suite to find; the others end it early."""
 MAX_ASKED: Final = 500
 """More failing tests than these are no chance; their pasts are not looked up."""
 
@@ -34,9 +36,7 @@ def history(
     """What the lane knew at the run's place: the open states, or for an older run the states as they were there."""
     if newest:
         states = spans.open_states(connection, lane.id)
-        revision = lane.head_run and connection.scalar(
-            select(runs.c.revision_label).where(runs.c.id == lane.head_run)
-        )
+        revision = _revision(connection, lane)
     else:
         states = spans.states_at(connection, lane.id, run.position)
         revision = run.revision_label
@@ -52,6 +52,24 @@ def history(
         flaky=_pasts(connection, lane, observed),
         fleeting=spans.never_good(connection, lane.id, _gone(states, observed)),
     )
+
+
+def _revision(connection: Connection, lane: Row[Any]) -> str | None:
+    """The project's revision that the lane's states are of: of its last run that came through the whole suite. A revision
+    that only failed to install has not shown yet which tests it has."""
+    if lane.head_run is None:
+        return None
+    found: str | None = connection.scalar(
+        select(runs.c.revision_label)
+        .where(
+            runs.c.lane_id == lane.id, runs.c.position <= lane.head_position,
+            runs.c.purpose == "routine", runs.c.verdict.in_((*CONCLUSIVE, "blocked")),
+            runs.c.failure_kind.is_(None) | runs.c.failure_kind.in_(WHOLE),
+        )
+        .order_by(runs.c.position.desc(), runs.c.started.desc())
+        .limit(1)
+    )  # fmt: skip
+    return found
 
 
 def _gone(states: Mapping[str, State], observed: Observed) -> list[str]:
