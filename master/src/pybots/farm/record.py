@@ -7,10 +7,10 @@ events up to date, or nothing at all. Recording the same report twice is recordi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from pybots.core.verdict import Decision
@@ -24,6 +24,10 @@ from pybots.store import StoreError
 from pybots_worker import contract
 
 runs, attempts = schema.runs, schema.attempts
+
+# Made once: every report needs them, and making a statement takes longer than its execution.
+_ATTEMPT: Final = select(attempts).where(attempts.c.id == bindparam("which"))
+_RUN: Final = select(runs).where(runs.c.id == bindparam("which"))
 
 Prepared = builds.Prepared | laneruns.Prepared
 
@@ -76,10 +80,10 @@ def _repeated(attempt: Row[Any], run: Row[Any]) -> Recorded:
 
 
 def _rows(connection: Connection, attempt_id: int) -> tuple[Row[Any], Row[Any]]:
-    attempt = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).first()
+    attempt = connection.execute(_ATTEMPT, {"which": attempt_id}).first()
     if attempt is None:
         raise RecordError(f"there is no attempt {attempt_id}")
-    return attempt, connection.execute(select(runs).where(runs.c.id == attempt.run_id)).one()
+    return attempt, connection.execute(_RUN, {"which": attempt.run_id}).one()
 
 
 def _expect_open(attempt: Row[Any]) -> None:

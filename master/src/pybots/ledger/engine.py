@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, text
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -90,9 +90,12 @@ def open_ledger(path: Path) -> Ledger:
     return Ledger(engine)
 
 
+_EVENT: Final = insert(schema.events)
+
+
 def announce(connection: Connection, at: float, topic: str, **data: Any) -> None:
     """Add a row to `events` inside the caller's transaction; pages hear of it after the commit."""
-    connection.execute(insert(schema.events).values(at=at, topic=topic, data=data))
+    connection.execute(_EVENT, {"at": at, "topic": topic, "data": data})
 
 
 def set_note(connection: Connection, name: str, value: Any, at: float) -> None:
