@@ -269,6 +269,11 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
+    def end_headers(self) -> None:
+        """Ask again each time: a release of this moment counts."""
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
 
 @contextlib.contextmanager
 def index(folder: Path) -> Iterator[str]:

@@ -244,6 +244,13 @@ def show(console: Console, result: dict[str, Any]) -> None:
     counts = f"{result['probes']} probes, {result['builds']} builds, {result['seconds']:.0f} s"
     if result["failure"]:
         console.print(f"the failure: {escape(result['failure'])}")
+    if later := result.get("hid"):
+        console.print(f"  since hidden by: {escape(later['failure'])}")
+    if (other := result.get("hidden")) and other["culprit"]:
+        console.print(f"  before it: {escape(other['failure'])}")
+        console.print(
+            f"  which began with {other['culprit']['id'][:12]} {escape(other['culprit']['subject'])}"
+        )
     if (culprit := result["culprit"]) is None:
         console.print(f"[yellow]undecided:[/] {escape(result['reason'])}; {counts}")
         for line in result["standing"]:

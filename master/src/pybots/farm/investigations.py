@@ -19,29 +19,26 @@ from sqlalchemy import case as sqlcase
 
 from pybots.core import evidence, investigator
 from pybots.core.control import Judgement
-from pybots.core.flavours import quick
-from pybots.core.inquiry import WAYS, Ask, Change, More
+from pybots.core.inquiry import Change, More
 from pybots.core.investigator import Answer
 from pybots.core.schedule import Slot
 from pybots.farm import (
     announcements,
+    asking,
     axes,
     cases,
     dispatch,
     findings,
     inquiries,
-    interpreters,
     letters,
     threads,
 )
 from pybots.farm.cases import Case
 from pybots.farm.home import Farm
 from pybots.farm.inquiries import Going
-from pybots.farm.probes import target_of
 from pybots.ledger import breakages as ledger
 from pybots.ledger import schema
 from pybots.ledger.engine import announce, inserted_id
-from pybots_worker import contract
 
 log = logging.getLogger(__name__)
 investigations, probes, runs = schema.investigations, schema.probes, schema.runs
@@ -261,7 +258,7 @@ def _advance(farm: Farm, one: Going, idle: int, now: float) -> int:
         if not _current(connection, one):
             return 0
         for ask, lock in zip(step.asks, locks, strict=True):
-            _ask(farm, connection, one, ask, lock, now)
+            asking.want(farm, connection, one, ask, lock, now)
     return len(step.asks)
 
 
@@ -291,98 +288,6 @@ def _find_changes(farm: Farm, one: Going, axis: str, now: float) -> int:
         )
         announce(connection, now, "investigation", breakage=one.breakage.id, number=one.row.id)
     return -1
-
-
-def _ask(
-    farm: Farm,
-    connection: Connection,
-    one: Going,
-    ask: Ask,
-    lock: list[list[str]] | None,
-    now: float,
-) -> None:
-    """Want a probe, and the interpreter it needs."""
-    made = axes.made_of(connection, one, ask)
-    recipe = msgspec.convert(one.interpreter.recipe, contract.Recipe)
-    python = interpreters.row(
-        connection, made.commit, flavour=one.interpreter.flavour,
-        recipe=quick(recipe) if WAYS[ask.way].how == "probe" else recipe,
-        platform=one.interpreter.platform, abi=one.interpreter.abi, trust=one.interpreter.trust, now=now,
-    )  # fmt: skip
-    if one.build:
-        run = _build_again(connection, made.commit, python.id, now)
-        _insert_probe(connection, one, ask, run, now)
-        announce(connection, now, "run", run=run, interpreter=python.id, state="wanted")
-        return
-    gone = python.state == "published" and not farm.store.has(python.blob)
-    if gone:
-        connection.execute(
-            update(schema.interpreters)
-            .where(schema.interpreters.c.id == python.id)
-            .values(state="wanted")
-        )
-    if gone or python.state == "wanted":
-        _want_build(connection, made.commit, python.id, now)
-    plain = {
-        "interpreter_id": python.id, "commit_id": made.commit.id, "branch": made.commit.branch,
-        "position": made.commit.position, "purpose": "probe", "state": "wanted", "summary": "",
-        "tries": 0, "lost": 0, "created": now,
-    }  # fmt: skip
-    failed = python.state == "failed"
-    if failed:
-        plain |= {"state": "done", "verdict": "unknown", "finished": now,
-                  "summary": "probe: skip: the interpreter does not build"}  # fmt: skip
-    wide = WAYS[ask.way].wide
-    target = one.row.target
-    bare = not wide and not one.row.only and target_of(target).at_install
-    run = inserted_id(
-        connection.execute(
-            insert(runs).values(
-                **plain, kind="project", lane_id=one.lane.id, revision_label=made.label,
-                revision=made.revision, good_run=made.lock_run,
-                only=None if wide else list(one.row.only) or None,
-            )
-        )
-    )  # fmt: skip
-    unbuilt = {"outcome": "skip", "note": "the interpreter does not build", "answered": now}
-    _insert_probe(
-        connection, one, ask, run, now, bare=bare, lock=lock, **(unbuilt if failed else {})
-    )
-    announce(connection, now, "run", run=run, lane=one.lane.id, state="wanted")
-
-
-def _insert_probe(
-    connection: Connection, one: Going, ask: Ask, run: int, now: float, **more: Any
-) -> None:
-    connection.execute(
-        insert(probes).values(
-            investigation_id=one.row.id, run_id=run, way=ask.way, stage=ask.stage,
-            mix=sorted(ask.new), place=ask.place, on_worker=ask.on, not_by=list(ask.not_by),
-            why=ask.why[:200], created=now, **{"bare": False, "lock": None, **more},
-        )
-    )  # fmt: skip
-
-
-def _want_build(connection: Connection, commit: Any, interpreter: int, now: float) -> None:
-    under_way = select(runs.c.id).where(
-        runs.c.interpreter_id == interpreter,
-        runs.c.kind == "interpreter",
-        runs.c.state.in_(("wanted", "dispatched", "running")),
-    )
-    if not connection.execute(under_way.limit(1)).first():
-        _build_again(connection, commit, interpreter, now)
-
-
-def _build_again(connection: Connection, commit: Any, interpreter: int, now: float) -> int:
-    """Want a build, whatever is known of it. Returns its run."""
-    made = connection.execute(
-        insert(runs).values(
-            kind="interpreter", interpreter_id=interpreter, commit_id=commit.id,
-            branch=commit.branch, position=commit.position, purpose="probe", state="wanted",
-            summary="", tries=0, lost=0, created=now,
-        )
-    )  # fmt: skip
-    return inserted_id(made)
 
 
 # The answer ---------------------------------------------------------------------------------------

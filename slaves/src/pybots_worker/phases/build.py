@@ -26,8 +26,13 @@ cache_file={CACHE_FILE}
 MAX_CONFIGURE: Final = 8 << 20
 CONFIGURED: Final = "/pybots/configured.tar"
 MAX_CONFIGURED: Final = 32 << 20
-UNREAD: Final = ("Lib/", "Doc/", "PC/", "PCbuild/", "Tools/msi/", ".github/")
-"""Folders that configure never looks into."""
+UNREAD: Final = (
+    "Lib/", "Doc/", "PC/", "PCbuild/", "Grammar/", "Parser/", "Objects/", "m4/", "Mac/BuildScript/", "Tools/msi/",
+    "Tools/c-analyzer/", "Tools/peg_generator/", ".github/", "configure.ac", "aclocal.m4", "LICENSE", ".travis.yml",
+    ".gitignore", ".gitattributes", ".editorconfig",
+)  # fmt: skip
+"""Folders and files that configure never looks at. Of 4,000 commits 158 change anything else that is no code (with the
+grammar and what configure itself is made from it were 275)."""
 CODE: Final = (".c", ".h", ".py", ".rst", ".txt", ".S")
 READ: Final = ("Include/patchlevel.h", "Misc/platform_triplet.c")
 """Code that configure does read."""
