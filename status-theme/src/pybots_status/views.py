@@ -18,11 +18,15 @@ from pybots_status.pages import (
     Strip,
     Waterfall,
 )
-from pybots_status.states import STATES, worst
+from pybots_status.states import STATES, State, worst
 from pybots_status.waterfall import lay_out
 
 STRIPS_SHOWN = 16
-"""More projects than this fold away, so that the commits stay on the first screen."""
+"""More projects than this fold away, so that the commits stay on the first screen; those in trouble last."""
+
+TROUBLE: frozenset[State] = frozenset(
+    {"new_failure", "running_failing", "still_failing", "blocked", "infra"}
+)
 
 WIDE = 34
 """More columns than this scroll sideways under a fixed commit column instead of sharing the window's width."""
@@ -87,12 +91,24 @@ def strip_words(strip: Strip) -> str:
     return ", ".join(f"{count} {words}" for words, count in sorted(tally.items())) or "no data"
 
 
+def fold(strips: tuple[Strip, ...]) -> tuple[tuple[Strip, ...], tuple[Strip, ...]]:
+    """(the strips shown, those folded away), both in their own order: what is in trouble is shown before what is not."""
+    calm = [all(cell.state not in TROUBLE for cell in strip.cells) for strip in strips]
+    first = sorted(range(len(strips)), key=calm.__getitem__)[:STRIPS_SHOWN]
+    shown = set(first)
+    return (
+        tuple(strip for index, strip in enumerate(strips) if index in shown),
+        tuple(strip for index, strip in enumerate(strips) if index not in shown),
+    )
+
+
 def _console(page: Console) -> dict[str, Any]:
     columns = [column for group in page.groups for column in group.columns]
     for row in page.rows:
         if len(row.cells) != len(columns):
             raise ValueError(f"{row.sha}: {len(row.cells)} cells for {len(columns)} columns")
     now = tuple(column.now for column in columns)
+    shown, folded = fold(page.strips)
     layout = Layout(
         platforms=tuple(len(group.columns) for group in page.groups),
         expanded=page.filters.expanded,
@@ -100,8 +116,8 @@ def _console(page: Console) -> dict[str, Any]:
     return {
         "layout": layout,
         "now_summary": tuple(summary(part) for part in layout.parts(now)),
-        "strips": page.strips[:STRIPS_SHOWN],
-        "more_strips": page.strips[STRIPS_SHOWN:],
+        "strips": shown,
+        "more_strips": folded,
         "wide": len(columns) > WIDE,
         "few": len(columns) <= FEW,
     }

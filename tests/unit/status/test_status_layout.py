@@ -24,7 +24,7 @@ from pybots_status.pages import (
 from pybots_status.render import render
 from pybots_status.samples import SAMPLES
 from pybots_status.samples.common import commit, frame, sha
-from pybots_status.views import strip_words, summary, view
+from pybots_status.views import STRIPS_SHOWN, fold, strip_words, summary, view
 from pybots_status.waterfall import MAX_ROWS, Row, lay_out
 
 
@@ -230,3 +230,16 @@ def test_commits_stand_in_the_row_of_their_arrival() -> None:
     rows = lay_out(page, {})
     assert [row.commits[0].sha for row in rows] == [sha(0), sha(1)]
     assert [row.new_day for row in rows] == [True, False]
+
+
+def test_a_project_in_trouble_is_never_folded_away_for_one_that_is_well() -> None:
+    green, red = Cell(state="passed"), Cell(state="still_failing")
+    many = tuple(
+        Strip(name=f"p{n:02}", href="", cells=(green, red if n in (3, 29) else green))
+        for n in range(30)
+    )
+    shown, folded = fold(many)
+    assert len(shown) == STRIPS_SHOWN and len(folded) == 30 - STRIPS_SHOWN
+    assert [strip.name for strip in shown][-1] == "p29" and "p03" in {one.name for one in shown}
+    assert [one.name for one in shown] == sorted(one.name for one in shown)
+    assert fold(many[:5]) == (many[:5], ())

@@ -27,7 +27,8 @@ MAX_NAMES: Final = 4
 KEPT_COLUMNS: Final = 256
 """So many columns of consoles are remembered, each about 40 KB."""
 KEPT_ROWS: Final = 60
-"""Of longer windows nothing is remembered."""
+KEPT_LONG: Final = 64
+"""And so many of longer windows, each about 250 KB: two or three consoles of 200 rows."""
 
 _TOLD: Final = msgspec.json.Decoder(list[tuple[int, int, str, int]])
 """A lane's cells: position, run, state, newly failing tests."""
@@ -129,7 +130,7 @@ def boxes(positions: Sequence[int], heard: Iterable[Heard]) -> list[dict[Column,
     for item in heard:
         columns[item.lane.column].append(item)
     grid: list[dict[Column, Box]] = [{} for _ in positions]
-    make = _kept_column if len(positions) <= KEPT_ROWS else _column
+    make = _kept_column if len(positions) <= KEPT_ROWS else _kept_long
     for column, voices in columns.items():
         for index, box in enumerate(make(column, tuple(positions), tuple(voices))):
             if box is not None:
@@ -150,6 +151,7 @@ def _column(
 
 
 _kept_column = lru_cache(KEPT_COLUMNS)(_column)
+_kept_long = lru_cache(KEPT_LONG)(_column)
 
 
 def _entries(heard: Heard) -> list[Seen]:
