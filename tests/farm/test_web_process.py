@@ -116,6 +116,8 @@ def test_a_stored_log_is_text_without_marks_and_sent_once(web: Web) -> None:
     again = web.get(f"/run/{run}/log/test", If_None_Match=reply.headers["etag"])
     assert (again.status, again.body) == (304, b"")
     assert web.get(f"/run/{run}/log/test", If_None_Match='"other"').status == 200
+    settled = web.get(f"/run/{run}/log/test?attempt=1")
+    assert settled.body == reply.body and "immutable" in settled.headers["cache-control"]
     page = web.get(f"/run/{run}?phase=test&from=49000").text
     assert 'class="stderr" id="test-49001"' in page and "\x0e" not in page
 

@@ -120,11 +120,13 @@ class Cache:
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A file to send: `size` bytes from its beginning. `etag` "": it may still grow."""
+    """A file to send: `size` bytes from its beginning. `etag` "": it may still grow. `settled`: at this address it will
+    always be the same."""
 
     file: Readable
     size: int
     etag: str = ""
+    settled: bool = False
 
 
 class Readable(Protocol):
@@ -137,7 +139,8 @@ class Readable(Protocol):
 
 def send_file(request: Any, opened: Opened, content_type: str) -> FileAnswer | bytes:
     """What klein writes: the file, or nothing when the reader has it."""
-    request.setHeader("Cache-Control", REVALIDATE if opened.etag else NEVER)
+    kept = FOREVER if opened.settled else REVALIDATE
+    request.setHeader("Cache-Control", kept if opened.etag else NEVER)
     if opened.etag:
         request.setHeader("ETag", opened.etag)
         if opened.etag in _tags(request):

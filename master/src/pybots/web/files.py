@@ -105,7 +105,14 @@ class Files:
             raise Missing("there is no such log")
         file, size = _opened(source.path)
         text = Plain(file)
-        return Opened(file=text, size=text.measure(size), etag=_etag(blob) if blob else "")
+        return Opened(
+            file=text,
+            size=text.measure(size),
+            etag=_etag(blob) if blob else "",
+            settled=bool(
+                blob and attempt
+            ),  # without a number it is the last attempt's, and there may come another
+        )
 
     def _open_report(self, number: int) -> Opened:
         self.app.pages.gate.check()
