@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pybots_status
 from pybots_status import render
 from pybots_status.kept import Kept
 from pybots_status.pages import Console
@@ -38,6 +41,16 @@ def test_what_was_not_wanted_for_longest_goes_first() -> None:
     assert len(kept) == 2
     kept(row, 1)
     assert row.calls == 3, "1 was wanted lately, 2 is gone"
+
+
+def test_a_kept_macro_has_its_name_alone() -> None:
+    """Pieces are known by their macro's name: a second one of that name would be taken for it."""
+    templates = Path(pybots_status.__file__).parent / "templates"
+    text = "".join(path.read_text("utf-8") for path in templates.rglob("*.html"))
+    names = set(re.findall(r"\bkept\((\w+),", text))
+    assert {"commit_row", "strip", "box"} <= names
+    for name in names:
+        assert text.count(f"{{% macro {name}(") == 1, name
 
 
 def test_a_console_of_kept_pieces_is_the_one_made_anew() -> None:
