@@ -40,7 +40,7 @@ Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
 Epoch = Annotated[float, Meta(ge=0, le=32_503_680_000)]
 
 Purpose = Literal["routine", "retry", "control", "probe"]
-Runner = Literal["pytest", "unittest", "trial", "django", "regrtest", "command"]
+Runner = Literal["pytest", "unittest", "trial", "django", "regrtest", "tox", "nox", "command"]
 Network = Literal["none", "install", "always"]
 Service = Literal["mariadb", "postgresql"]
 Library = Literal[

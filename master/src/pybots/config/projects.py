@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from pydantic import BeforeValidator, Field
@@ -192,6 +192,12 @@ def _name_problems(path: Path, document: Document) -> Iterator[Problem]:
         yield Problem(document.file, "name", message, mend, document.line(("name",)))
 
 
+NEEDED_ARGS: Final = {
+    "command": "the command",
+    "trial": "the packages to test",
+    "tox": "the environment",
+    "nox": "the session",
+}
 Found = tuple[tuple[str | int, ...], str, str]
 """Place, message, mend."""
 
@@ -217,8 +223,7 @@ def _sources(source: Sources) -> Iterator[Found]:
 
 
 def _runner(source: Sources, test: TestTable) -> Iterator[Found]:
-    if test.runner in ("command", "trial") and not test.args:
-        what = "the command" if test.runner == "command" else "the packages to test"
+    if (what := NEEDED_ARGS.get(test.runner)) and not test.args:
         yield ("test", "args"), f"is missing: {what}", f"runner {test.runner} needs it"
     if test.runner == "regrtest" and not source.own:
         yield ("test", "runner"), "is for CPython's own suite", "write [source] own = true"

@@ -17,11 +17,12 @@ from pybots_worker.contract import PREFIX, Install, Locked, ProjectWork
 from pybots_worker.errors import failed
 from pybots_worker.phases.context import Context, kit_mount
 from pybots_worker.phases.interpreter import interpreter
+from pybots_worker.runners import tools as tool_runners
 from pybots_worker.sandbox import Mount
 from pybots_worker.take import NotTakenError, take
 
 MAX_ANSWER: Final = 32 << 20
-RUNNER_NEEDS: Final = {"pytest": "pytest", "trial": "twisted"}
+RUNNER_NEEDS: Final = {"pytest": "pytest", "trial": "twisted", "tox": "tox", "nox": "nox"}
 """What a runner itself is made of: wanted as well, in whatever version the rest allows."""
 
 
@@ -34,6 +35,8 @@ def install(context: Context) -> None:
             tools.uv("pip", "install", *tools.common(), *arguments)
         for command in work.install.commands:
             tools.command(*command)
+        if work.test.runner in tool_runners.TOOLS:
+            tools.command(*tool_runners.making(work.test))
         _look(context, tools)
     context.machine.uv.shrink()
 
@@ -41,7 +44,7 @@ def install(context: Context) -> None:
 def steps(context: Context, install: Install) -> Iterator[list[str]]:
     """The arguments of each `uv pip install`: one for all, or the requirements first when isolation is off."""
     needs = _needs(context, install)
-    project = _project(install)
+    project = [] if _work(context).test.runner in tool_runners.TOOLS else _project(install)
     if install.build_isolation or not (needs and project):
         if needs or project:
             yield [*needs, *project]
@@ -111,8 +114,8 @@ class Tools:
     def command(self, *argv: str) -> None:
         self._run(*argv)
 
-    def python(self, *argv: str) -> None:
-        self._run(f"{layout.VENV}/bin/python", *argv)
+    def python(self, *argv: str, venv: str = layout.VENV) -> None:
+        self._run(f"{venv}/bin/python", *argv)
 
     def _run(self, *argv: str) -> None:
         self.context.must(
@@ -181,13 +184,38 @@ def _look(context: Context, tools: Tools) -> None:
     """Write down what is installed now."""
     answer = f"{layout.RESULTS}/installed.json"
     script = f"{layout.KIT}/pybots_installed.py"
-    tools.python("-I", script, answer, layout.SOURCE, *_work(context).modules)
+    venv = layout.VENV
+    if _work(context).test.runner in tool_runners.TOOLS:
+        venv = _of_tool(context)
+    tools.python("-I", script, answer, layout.SOURCE, *_work(context).modules, venv=venv)
     try:
         said = json.loads(take(context.folder.work, context.folder.outside(answer), MAX_ANSWER))
         context.found.lock = tuple(sorted(_locked(said["lock"]), key=lambda pin: pin.name))
         context.found.modules = tuple(str(name)[:4000] for name in said["modules"][:20_000])
     except (FileNotFoundError, NotTakenError, ValueError, KeyError, TypeError) as error:
         raise failed("NoAnswer", f"the environment cannot be read: {error!r}") from error
+
+
+def _of_tool(context: Context) -> str:
+    """The environment that tox or nox made. One on another Python would answer for nothing."""
+    folder = context.folder.outside(tool_runners.FOLDER)
+    wanted = tool_runners.environment(_work(context).test)
+    found = sorted(folder.glob("*/pyvenv.cfg")) if not folder.is_symlink() else []
+    path = next((path for path in found if path.parent.name in (wanted, wanted.lower())), None)
+    if path is None and len(found) != 1:
+        raise failed("NoEnvironment", f"no environment {wanted} was made, but {len(found)} others")
+    path = path or found[0]
+    ours = _home(context, context.folder.outside(layout.VENV) / "pyvenv.cfg")
+    theirs = _home(context, path)
+    if theirs not in (ours, f"{layout.VENV}/bin"):
+        raise failed("OtherPython", f"{path.parent.name} was made with the Python in {theirs}")
+    return f"{tool_runners.FOLDER}/{path.parent.name}"
+
+
+def _home(context: Context, path: Path) -> str:
+    text = take(context.folder.work, path, 1 << 16).decode("utf-8", "replace")
+    found = re.search(r"^home *= *(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def _locked(pairs: Iterable[Any]) -> Iterator[Locked]:

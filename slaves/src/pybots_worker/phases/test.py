@@ -73,6 +73,7 @@ class Runs:
         self.prefix = prefix
         self.count = 0
         self.trouble = ""
+        self.tells = plans.plan(self.work.test).tells
         """Why the results file could not be used."""
 
     def run(self, only: tuple[str, ...]) -> tuple[Results, sandbox.Outcome]:
@@ -85,8 +86,9 @@ class Runs:
         env["PYBOTS_EVENTS"] = events
         if only:
             env["PYBOTS_ONLY"] = self.context.give(f"only-{self.count}.json", json.dumps(only))
-        if "PYTHONPATH" in plan.env and self.work.env.get("PYTHONPATH"):
-            env["PYTHONPATH"] = f"{plan.env['PYTHONPATH']}:{self.work.env['PYTHONPATH']}"
+        for name, mark in (("PYTHONPATH", ":"), ("PYTEST_ADDOPTS", " ")):
+            if name in plan.env and self.work.env.get(name):
+                env[name] = f"{plan.env[name]}{mark}{self.work.env[name]}"
         online = self.work.network == "always"
         reach = self.context.machine.reach
         ending = self.context.run(
@@ -101,8 +103,12 @@ class Runs:
             path=(f"{layout.VENV}/bin",),
             network=online,
         )
-        results = self._told(events, ending, only) if plan.tells else self._decided(ending)
-        return results, ending
+        if self.tells:
+            results = self._told(events, ending, only)
+            if results.tests or not plan.perhaps or only:
+                return results, ending
+            self.tells = False
+        return self._decided(ending), ending
 
     def _forget(self) -> None:
         """Remove an older results file, of the source's or of the run before: it would answer for a run that writes
@@ -117,7 +123,7 @@ class Runs:
         A command knows no single tests: all of it is run once more."""
         found: list[Asked] = []
         asked = first.to_retry
-        tells = plans.plan(self.work.test).tells
+        tells = self.tells
         for _ in range(self.work.test.retries if tells else min(self.work.test.retries, 1)):
             left = self.context.limits.wall_seconds - self.context.spent.wall
             if not asked or len(asked) > MAX_RETRIED or left < 5:

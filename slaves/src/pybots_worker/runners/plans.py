@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pybots_worker import layout
 from pybots_worker.contract import Test
+from pybots_worker.runners import tools
 
 BIN = f"{layout.VENV}/bin"
 PYTHON = f"{BIN}/python"
@@ -14,11 +15,12 @@ PYTHON = f"{BIN}/python"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A command line, what it adds to the environment, and whether it tells events."""
+    """A command line, what it adds to the environment, and whether it tells events (`perhaps`: when pytest runs inside)."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     tells: bool = True
+    perhaps: bool = False
 
 
 def plan(test: Test) -> Plan:
@@ -35,6 +37,12 @@ def plan(test: Test) -> Plan:
         case "regrtest":
             # Not in the environment: the suite looks closely at how its interpreter is installed.
             return Plan(argv=(layout.PYTHON, f"{layout.KIT}/pybots_regrtest.py", *test.args))
+        case "tox" | "nox":
+            return Plan(
+                argv=tools.running(test),
+                env={"PYTHONPATH": layout.KIT, "PYTEST_ADDOPTS": "-p pybots_pytest"},
+                perhaps=True,
+            )
         case "command":
             return Plan(argv=test.args or ("true",), tells=False)
 
