@@ -433,3 +433,20 @@ def test_the_commit_that_does_not_build_is_found_by_builds_alone(world: Farm) ->
     with world.farm.ledger.read() as connection:
         page = search(connection, breakage)
     assert page is not None and page.evidence and not page.going
+
+
+def test_the_commit_that_lets_it_build_again_is_found_by_builds_alone(world: Farm) -> None:
+    world.lane()
+    for position in range(1, HEAD + 7):
+        world.commit(position)
+    broken = "Modules/x.c:3:1: error: unknown type name 'foo'"
+    world.build(1)
+    world.build(HEAD, ok=False, said=broken)
+    mender = HEAD + 4
+    truth = lambda run: broken if CULPRIT <= run.position < mender else ""  # noqa: E731
+    assert world.until_done(builds=truth).last == SHA
+    world.build(HEAD + 6)
+    assert world.breakage().state == "fixed"
+    found = world.until_done(builds=truth)
+    assert (found.role, found.status, found.last) == ("mended", "confirmed", f"{mender:040x}")
+    assert f"fixed by {mender:040x}"[:21] in world.letters()[-1].subject

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, func, select
 
@@ -100,7 +100,7 @@ def mended(connection: Connection, now: float) -> list[Any]:
             breakages.c.fixed_run.is_not(None),
             breakages.c.thread_id > 0,
             breakages.c.axis.in_(("", "cpython")),
-            breakages.c.kind.in_(control.KINDS),
+            breakages.c.kind.in_(control.KINDS | {BUILD}),
             ~taken.exists(),
         )
         .order_by(breakages.c.id.desc())
@@ -111,6 +111,8 @@ def mended(connection: Connection, now: float) -> list[Any]:
 
 def case_of_mended(farm: Farm, breakage: Any) -> Case | None:
     """As `case`, of a breakage that is mended: from the lane's last run that had the failure to the one that has not."""
+    if breakage.kind == BUILD:
+        return _case_of_mended_build(farm, breakage)
     with farm.ledger.read() as connection:
         after = controls.run_of(connection, breakage.fixed_run)
         before = controls.good_before(connection, after) if after is not None else None
@@ -176,25 +178,61 @@ def _case_of_build(farm: Farm, breakage: Any) -> Case | None:
             if part.lane_id == ledger.INTERPRETER
         ]
         bad = controls.run_of(connection, numbers[0]) if numbers else None
-        good = _built_before(connection, bad) if bad is not None else None
-        lane = _lane_of(connection, bad) if bad is not None else None
-    if bad is None or good is None or lane is None:
+        good = _built_before(connection, bad, "published") if bad is not None else None
+        return _of_builds(farm, connection, breakage, "broke", good, bad)
+
+
+def _case_of_mended_build(farm: Farm, breakage: Any) -> Case | None:
+    """As `case_of_mended`, of an interpreter that builds again."""
+    with farm.ledger.read() as connection:
+        seen = controls.run_of(connection, breakage.fixed_run)
+        after = _build_of(connection, seen) if seen is not None else None
+        before = _built_before(connection, after, "failed") if after is not None else None
+        return _of_builds(farm, connection, breakage, "mended", before, after)
+
+
+def _of_builds(
+    farm: Farm,
+    connection: Connection,
+    breakage: Any,
+    role: Literal["broke", "mended"],
+    first: Any,
+    last: Any,
+) -> Case | None:
+    """Two builds, one of which failed; None when one of them or its report is gone, or nothing runs on them."""
+    lane = _lane_of(connection, last) if last is not None else None
+    if first is None or lane is None:
         return None
     try:
-        known = {"good": _made_of(farm, good, ""), "bad": _made_of(farm, bad, "")}
+        known = {"good": _made_of(farm, first, ""), "bad": _made_of(farm, last, "")}
     except (StoreError, contract.ContractError, OSError):
         return None
     target = Target(signature=breakage.signature, kind=BUILD, ids=("<build>",), says=breakage.title)
     return Case(
-        breakage=breakage.id, episode=breakage.reopened, role="broke", lane=lane, good_run=good.id,
-        bad_run=bad.id, target=target, only=(), known={"bad_runs": 1, "good_runs": 1, **known},
+        breakage=breakage.id, episode=findings.episode(breakage.reopened, role), role=role, lane=lane,
+        good_run=first.id, bad_run=last.id, target=target, only=(),
+        known={"bad_runs": 1, "good_runs": 1, **known},
     )  # fmt: skip
 
 
-def _built_before(connection: Connection, bad: Any) -> Any:
-    """The nearest older routine build of the same kind that went well."""
+def _build_of(connection: Connection, run: Any) -> Any:
+    """The newest build of a run's interpreter: the run itself, or the one that a project's run needed."""
+    return connection.execute(
+        select(runs)
+        .where(
+            runs.c.kind == "interpreter",
+            runs.c.interpreter_id == run.interpreter_id,
+            runs.c.state == "done",
+        )
+        .order_by(runs.c.id.desc())
+        .limit(1)
+    ).first()
+
+
+def _built_before(connection: Connection, last: Any, state: str) -> Any:
+    """The nearest older routine build of the same kind that ended so."""
     like = connection.execute(
-        select(interpreters).where(interpreters.c.id == bad.interpreter_id)
+        select(interpreters).where(interpreters.c.id == last.interpreter_id)
     ).one()
     return connection.execute(
         select(runs)
@@ -203,9 +241,9 @@ def _built_before(connection: Connection, bad: Any) -> Any:
             runs.c.kind == "interpreter",
             runs.c.purpose == "routine",
             runs.c.state == "done",
-            runs.c.branch == bad.branch,
-            runs.c.position < bad.position,
-            interpreters.c.state == "published",
+            runs.c.branch == last.branch,
+            runs.c.position < last.position,
+            interpreters.c.state == state,
             interpreters.c.flavour == like.flavour,
             interpreters.c.platform == like.platform,
             interpreters.c.abi == like.abi,
