@@ -23,7 +23,8 @@ COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("reported", "reported"), ("threads", "threads"), ("flaky failures", "flaky_failures"),
     ("mails by them", "mails_by_flakiness"), ("in 1,000", "per_1000_flaky_failures"),
     ("by faults", "mails_to_projects_by_faults"), ("by nothing", "mails_by_nothing"),
-    ("twice", "duplicates"), ("hours, median", "hours"), ("seconds", "seconds"), ("", "ok"),
+    ("twice", "duplicates"), ("hours, median", "hours"), ("seconds", "seconds"),
+    ("processor", "processor_seconds"), ("", "ok"),
 )  # fmt: skip
 """(heading, key of what noise.py finds; a few are made of several, see `cells`)."""
 

@@ -62,7 +62,7 @@ STATES: Final[dict[State, StateInfo]] = {
         "✓~",
         "passed, flaky",
         "s-flaky",
-        "Failed at first and passed when repeated in the same build.",
+        "Failed at first and passed when repeated, in the same build or once more: chance.",
     ),
     "blocked": _info(
         "B",

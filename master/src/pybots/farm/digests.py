@@ -167,8 +167,8 @@ def of_week(farm: Farm, connection: Connection, now: float) -> Week:
         opened=count(breakages, breakages.c.confirmed > since, breakages.c.confirmed <= now),
         fixed=count(breakages, breakages.c.fixed > since, breakages.c.fixed <= now),
         dismissed=count(
-            breakages, breakages.c.state == "dismissed", breakages.c.opened > since,
-            breakages.c.opened <= now,
+            breakages, breakages.c.state == "dismissed", breakages.c.axis != "flaky",
+            breakages.c.opened > since, breakages.c.opened <= now,
         ),
         parked=tuple(parking.of_farm(connection, now)),
         flaky=tuple(_flaky(connection, since, now)),

@@ -88,7 +88,8 @@ def run(farm: Farm, number: int) -> dict[str, Any]:
      null, "project" or null, "source" or null, "branch", "flavour", "platform", "commit", "position",
      "revision" or null, "counts" or null, "seconds": {phase: seconds} or null, "worker" or null, "tries",
      "created", "started" or null, "finished" or null, "report": path or null, "subject": the run that a control
-     answers for or null, "good_run": the run it does once more or null}"""
+     (purpose "control"), or its own combination once more ("retry"), answers for or null, "good_run": the run it does once
+     more or null}"""
     with farm.ledger.read() as connection:
         row = connection.execute(
             select_runs(runs.c.subject, runs.c.good_run).where(runs.c.id == number)

@@ -104,7 +104,7 @@ class RunPart(Shape):
 
 
 class Run(RunPart):
-    """One run. `subject`: of a control, the run that it judges; `good_run`: whose dependencies it used."""
+    """One run. `subject`: of a control or a retry, the run that it judges; `good_run`: whose dependencies it used."""
 
     version: int
     subject: Id | None
