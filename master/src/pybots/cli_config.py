@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from pybots import cli_table
+from pybots import cli_registry, cli_table
 from pybots.config.checks import git_address
 from pybots.config.checks import name as check_name
 from pybots.config.errors import Problem, refuse
@@ -59,6 +59,7 @@ def add_parsers(commands: Any) -> None:
     listing.add_argument("--json", action="store_true", help="print them as JSON")
     listing.set_defaults(run=main_list)
     cli_table.add_parser(actions)
+    cli_registry.add_parsers(actions)
     schema = actions.add_parser("schema", help="print the project file's JSON schema, for editors")
     schema.set_defaults(run=main_schema)
 

@@ -52,6 +52,18 @@ class Gone:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upkeep:
+    """A project file that wants its keeper: what is wrong, in whose words, and a change to propose. `since` may be unknown."""
+
+    project: str
+    source: str
+    what: str
+    said: str
+    propose: str
+    since: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Week:
     """All that the weekly digest tells. Counts are of runs of the last seven days."""
 
@@ -67,13 +79,14 @@ class Week:
     infra: int = 0
     runs: int = 0
     held_back: int = 0
+    upkeep: tuple[Upkeep, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Nothing that anybody could act on."""
         return not (
             self.standing or self.parked or self.flaky or self.gone or self.unknown or self.infra
-            or self.fixed or self.held_back
+            or self.fixed or self.held_back or self.upkeep
         )  # fmt: skip
 
 

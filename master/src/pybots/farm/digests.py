@@ -16,7 +16,7 @@ from pybots.core import digest, dispositions
 from pybots.core.audiences import DAY, Audience
 from pybots.core.digest import Changed, Flaky, Gone, Standing, Week
 from pybots.core.model import STANDING
-from pybots.farm import mailing, parking, receipts
+from pybots.farm import keeper, mailing, parking, receipts
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots.ledger.engine import set_note
@@ -177,6 +177,7 @@ def of_week(farm: Farm, connection: Connection, now: float) -> Week:
         infra=count(runs, runs.c.verdict == "infra", *ended),
         runs=count(runs, runs.c.state == "done", *ended),
         held_back=sum(mailing.held_back(connection).values()),
+        upkeep=tuple(keeper.cases(farm, connection, now)),
     )  # fmt: skip
 
 

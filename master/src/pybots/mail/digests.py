@@ -44,6 +44,14 @@ def _week(week: Week, base: str) -> Iterator[str]:
             for one in week.gone
         ],
     )
+    yield from _section(
+        "Project files that want a look (`pybots project upkeep` says more):",
+        [
+            f"  {one.project} ({one.source}): {one.what}"
+            + (f", for {_age(week.now - one.since)}" if one.since is not None else "")
+            for one in week.upkeep
+        ],
+    )
     if week.unknown or week.infra:
         yield from wrap(
             f"Unknown, and never counted as green: {number(week.unknown, 'run')}."
