@@ -63,7 +63,7 @@ class Yard(Live):
         for name in names or ("web", "master", "worker"):
             self.processes[name] = spawn(self.programs()[name])
         if "web" in self.processes:
-            assert cli_up.answers(self.farm, 30), self.last_words()
+            assert cli_up.answers(self.farm, 120), self.last_words()
 
     def stop(self, *names: str) -> None:
         """End them politely."""
