@@ -133,6 +133,7 @@ def test_what_was_dismissed_and_lasts_is_asked_about_again(world: Farm) -> None:
     assert world.seen(6, GOOD).verdict == "fixed"
 
 
+@pytest.mark.deep
 def test_what_is_dismissed_again_is_asked_about_less_and_less_often(world: Farm) -> None:
     world.seen(1, GOOD)
     asked = []

@@ -79,6 +79,7 @@ def test_a_test_that_fails_only_after_others_is_run_with_all_of_them(world: Farm
     assert world.breakage().state == "open"
 
 
+@pytest.mark.deep
 def test_what_other_tests_or_lanes_show_as_well_is_no_chance(world: Farm) -> None:
     names = [f"tests/test_it.py::test_{letter}" for letter in "abcd"]
     world.seen(1, [make_test(name) for name in names])
@@ -87,6 +88,7 @@ def test_what_other_tests_or_lanes_show_as_well_is_no_chance(world: Farm) -> Non
     assert {row.state for row in world.breakages()} == {"open"}
 
 
+@pytest.mark.deep
 def test_what_two_lanes_show_is_no_chance(world: Farm) -> None:
     dep = in_leaf()
     for lane in (world.lane("anchor"), world.lane("buoy")):
@@ -97,6 +99,7 @@ def test_what_two_lanes_show_is_no_chance(world: Farm) -> None:
     assert world.breakage().state == "open"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("outcome", ["crashed", "timed_out"])
 def test_crashes_and_timeouts_are_never_explained_away(world: Farm, outcome: str) -> None:
     world.seen(1, GOOD)
@@ -113,6 +116,7 @@ def test_a_newer_run_that_fails_as_well_is_the_second_failure(world: Farm) -> No
     assert world.breakage().state == "open"
 
 
+@pytest.mark.deep
 def test_a_newer_run_that_fails_meanwhile_counts_for_more_than_passing_once(world: Farm) -> None:
     world.seen(1, GOOD)
     world.seen(2, BAD)
@@ -145,6 +149,7 @@ def test_chance_explains_a_failure_once_not_run_after_run(world: Farm) -> None:
     assert (world.breakage().good_position, world.breakage().bad_position) == (1, 2)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("silence", ["skipped", "not reached", "late", "lost"])
 def test_without_an_answer_a_failure_is_believed(world: Farm, silence: str) -> None:
     world.seen(1, GOOD)
@@ -163,6 +168,7 @@ def test_without_an_answer_a_failure_is_believed(world: Farm, silence: str) -> N
     assert (world.breakage().state, world.breakage().control) == ("open", "green")
 
 
+@pytest.mark.deep
 def test_chance_in_a_lane_that_is_red_already_leaves_the_rest(world: Farm) -> None:
     red = make_test("tests/test_it.py::test_c", "failed", "KeyError: 'c'")
     world.seen(1, [*GOOD, red])
