@@ -450,3 +450,20 @@ def test_the_commit_that_lets_it_build_again_is_found_by_builds_alone(world: Far
     found = world.until_done(builds=truth)
     assert (found.role, found.status, found.last) == ("mended", "confirmed", f"{mender:040x}")
     assert f"fixed by {mender:040x}"[:21] in world.letters()[-1].subject
+
+
+def test_a_worker_that_builds_nothing_is_not_asked_to(world: Farm) -> None:
+    hired = Worker(
+        name="shed", platform=PLATFORM, abi="debian-12-x86_64", owner="Cem", kinds=("project",)
+    )
+    workers.enrol(world.farm, hired)
+    workers.seen(world.farm, "shed", connected=True)
+    world.lane()
+    for position in range(1, HEAD + 1):
+        world.commit(position)
+    world.build(1)
+    world.build(HEAD, ok=False)
+    world.look([Slot(builder="b3", worker="shed")])
+    assert not world.rows(schema.probes)
+    world.look(FREE[:1])
+    assert len(world.rows(schema.probes)) == 1

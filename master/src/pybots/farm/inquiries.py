@@ -14,7 +14,8 @@ from sqlalchemy import Connection, and_, select
 from pybots.core import crossover
 from pybots.core.crossover import Axis
 from pybots.core.inquiry import Change, Inquiry, Seen
-from pybots.core.model import Worker
+from pybots.core.model import Project, Worker
+from pybots.core.schedule import lets
 from pybots.farm import probes
 from pybots.farm.cases import BUILD
 from pybots.farm.home import Farm
@@ -72,23 +73,29 @@ def _only(connection: Connection) -> Any:
 
 
 def able_workers(farm: Farm, connection: Connection, name: str, interpreter: Any) -> list[Worker]:
-    """The connected workers that can run a project (`name`; "": none) on interpreters of this kind."""
+    """The connected workers that can run a project (`name`; "": build) on interpreters of this kind."""
     connected = set(
         connection.scalars(
             select(schema.workers.c.name).where(schema.workers.c.connected.is_(True))
         )
     )
     project = farm.projects.get(name)
-    wants = project.facts if project else frozenset()
     return [
         worker
         for worker in approved(connection)
         if worker.name in connected
         and (worker.platform, worker.abi, worker.trust)
         == (interpreter.platform, interpreter.abi, interpreter.trust)
-        and wants <= worker.facts
-        and (not name or not worker.projects or name in worker.projects)
+        and takes(worker, name, project)
     ]
+
+
+def takes(worker: Worker, name: str, project: Project | None) -> bool:
+    """Whether a worker can run a project's probes, or (`name` is "") build for them."""
+    if not name:
+        return worker.builds
+    facts = project.facts if project else frozenset()
+    return facts <= worker.facts and lets(worker, name, project.network if project else "none")
 
 
 def _inquiry(

@@ -78,7 +78,7 @@ def _look(farm: Farm, free: Sequence[dispatch.Slot]) -> bool:
     with farm.ledger.read() as connection:
         found = [inquiries.going(farm, connection, row) for row in _under_way(connection)]
     for one in _in_order(found, now):
-        fitting = [slot for slot in spare if _fits(slot, one)]
+        fitting = [slot for slot in spare if _fits(farm, slot, one)]
         idle = fitting[: max(left, 0)]
         made = _advance(farm, one, len(idle), now)
         spare = [slot for slot in spare if slot not in idle[:made]]
@@ -108,13 +108,10 @@ def _in_order(found: Sequence[Going], now: float) -> list[Going]:
     return sorted(found, key=worth)
 
 
-def _fits(slot: Slot, one: Going) -> bool:
+def _fits(farm: Farm, slot: Slot, one: Going) -> bool:
     worker, made = slot.worker, one.interpreter
-    return (worker.platform, worker.abi, worker.trust) == (
-        made.platform,
-        made.abi,
-        made.trust,
-    ) and (one.build or not worker.projects or one.project in worker.projects)
+    same = (worker.platform, worker.abi, worker.trust) == (made.platform, made.abi, made.trust)
+    return same and inquiries.takes(worker, one.project, farm.projects.get(one.project))
 
 
 # Beginning and ending -----------------------------------------------------------------------------
