@@ -58,6 +58,17 @@ def test_the_banner_counts_projects_and_never_takes_unknown_for_green(
     )
 
 
+def test_without_workers_the_page_says_why_nothing_happens(farm: Farm, book: Book) -> None:
+    def said() -> list[str]:
+        return [one.text for one in front.console(farm, VISIT, Asked()).frame.notices]
+
+    assert said() == ["No worker has joined: nothing can be built. How to join"]
+    book.worker("attic", connected=False)
+    assert said() == ["No worker is online: nothing is built until one comes back."]
+    book.worker("cellar")
+    assert said() == []
+
+
 def test_a_trunk_that_does_not_build_is_said_first(farm: Farm, book: Book) -> None:
     book.history(1, 3)
     book.run(book.lane("django"), 2)

@@ -238,7 +238,7 @@ def test_a_big_waterfall_shows_the_lanes_that_ran_last(farm: Farm, book: Book) -
     assert (
         len(page.lanes) == flow.MAX_LANES + 1 and page.lanes[-1].lines[0] == f"p{len(made) - 1:03}"
     )
-    assert "5 more" in page.frame.notices[0].text
+    assert "5 more" in page.frame.notices[-1].text
 
 
 def test_the_json_says_the_same(farm: Farm, book: Book) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import Connection, select, tuple_
 from pybots.farm import capsules
 from pybots.farm.home import Farm
 from pybots.farm.views import history
+from pybots.farm.views.banner import tally
 from pybots.farm.views.builds import last_builds
 from pybots.farm.views.common import Missing, lanes, runs, select_runs
 from pybots.farm.views.console import now_state
-from pybots.farm.views.frame import branches, default_branch, master_seen, tally
+from pybots.farm.views.frame import branches, default_branch, master_seen
 from pybots.ledger import spans
 
 VERSION = 1
