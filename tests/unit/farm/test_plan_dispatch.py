@@ -13,9 +13,10 @@ from tests.unit.ledgers import new_ledger
 
 from pybots.config.farm import FarmConfig
 from pybots.core.model import GitBranch, Project, Worker
-from pybots.farm import dispatch, losses, tokens, workers
+from pybots.farm import dispatch, losses, phases, tokens, workers
 from pybots.farm.dispatch import Slot
 from pybots.farm.home import Farm, Folder
+from pybots.farm.phases import Note
 from pybots.farm.plan import Branch, plan
 from pybots.ledger import schema
 from pybots.store import Store, StoreFull
@@ -372,18 +373,33 @@ def test_an_attempt_starts_once(farm: Farm) -> None:
 
 def test_phases_are_kept_with_their_beginning(farm: Farm) -> None:
     made, _ = started(farm)
-    dispatch.phase_changed(farm, made.attempt, "install", None)
+    phases.note(farm, made.attempt, [Note(phase="install", at=7.0)])
     (attempt,) = rows(farm, schema.attempts)
-    begun = attempt.phases[0]["started"]
+    assert attempt.phases == [{"phase": "install", "started": 7.0, "state": "running"}]
     result = contract.PhaseResult(
         phase="install", ok=True, ended="exit", wall_seconds=2.0, exit_code=0
     )
-    dispatch.phase_changed(farm, made.attempt, "install", result)
+    ended = Note(phase="install", at=9.0, over=True, result=result)
+    phases.note(farm, made.attempt, [ended, Note(phase="test", at=9.5)])
     (attempt,) = rows(farm, schema.attempts)
     assert attempt.phases == [
         {"phase": "install", "ok": True, "ended": "exit", "wall_seconds": 2.0, "exit_code": 0,
-         "state": "ok", "started": begun}
+         "state": "ok", "started": 7.0},
+        {"phase": "test", "started": 9.5, "state": "running"},
     ]  # fmt: skip
+
+
+def test_of_an_attempt_that_has_ended_only_logs_are_kept(farm: Farm) -> None:
+    made, _ = started(farm)
+    dispatch.attempt_lost(farm, made.attempt, "the worker has gone")
+    live = farm.store.live(made.attempt, "install")
+    live.parent.mkdir(parents=True)
+    live.write_bytes(b"hello")
+    assert phases.note(farm, made.attempt, [Note(phase="install", at=9.0, over=True)]) == []
+    (attempt,) = rows(farm, schema.attempts)
+    assert attempt.phases == []
+    assert [row.size for row in rows(farm, schema.logs)] == [5]
+    assert not live.parent.exists()
 
 
 def test_a_lost_attempt_is_made_again_three_times_at_most(farm: Farm) -> None:

@@ -17,7 +17,7 @@ from lane_world import (
     make_world,
 )
 
-from pybots.farm import record
+from pybots.farm import livelogs, record
 from pybots.farm.record import RecordError
 from pybots.ledger import schema
 from pybots_worker.contract import Network
@@ -389,8 +389,8 @@ def test_a_log_becomes_a_blob_once(world: World) -> None:
     live = world.farm.store.live(attempt, "test")
     live.parent.mkdir(parents=True)
     live.write_bytes(b"hello\n")
-    sha256 = record.store_log(world.farm, attempt, "test", cut=False)
+    sha256 = livelogs.store_log(world.farm, attempt, "test", cut=False)
     assert sha256 and world.farm.store.read(sha256) == b"hello\n"
-    assert record.store_log(world.farm, attempt, "test", cut=False) is None
+    assert livelogs.store_log(world.farm, attempt, "test", cut=False) is None
     (row,) = world.rows(schema.logs)
     assert (row.size, row.blob, row.cut) == (6, sha256, False)

@@ -100,11 +100,12 @@ class Farm:
         self.lost.append((attempt, why))
         self.counted += [attempt] if counts else []
 
-    def next_dispatches(self, free: list[Slot]) -> list[Dispatch]:
+    def next_dispatches(self, free: list[Slot], most: int) -> list[Dispatch]:
         self.asked.append(free)
         if self.no_room:
             raise StoreFull("3 MiB left")
-        made, self.waiting = self.waiting[: len(free)], self.waiting[len(free) :]
+        count = min(len(free), most)
+        made, self.waiting = self.waiting[:count], self.waiting[count:]
         return made
 
 
@@ -141,7 +142,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         return function(*arguments, **named)
 
     desk: Any = SimpleNamespace(farm=farm, reactor=clock, call=call)
-    monkeypatch.setattr(dispatch, "next_dispatches", lambda f, free: f.next_dispatches(free))
+    monkeypatch.setattr(dispatch, "next_dispatches", lambda f, *given: f.next_dispatches(*given))
     monkeypatch.setattr(dispatch, "open_attempts", lambda f: f.open)
     monkeypatch.setattr(dispatch, "attempt_lost", _attempt_lost)
     monkeypatch.setattr(controls, "expire", lambda _: [])
@@ -151,13 +152,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(paper, farm, clock, hung_up, made)
 
 
-def wanted(attempt: int) -> Dispatch:
+def wanted(attempt: int, worker: str = WORKER) -> Dispatch:
     return Dispatch(
         run=attempt,
         attempt=attempt,
         number=1,
         builder=BUILDER,
-        worker=WORKER,
+        worker=worker,
         sha="a" * 40,
         branch="main",
         virtual_builder="genshi.release.main.release.linux-x86_64",
@@ -278,6 +279,25 @@ def test_a_build_that_has_begun_is_left_to_its_steps(world: World) -> None:
     world.clock.advance(dispatcher.START_SECONDS * 10)
     world.made.gone(WORKER)
     assert (world.hung_up, world.farm.lost) == ([], [])
+
+
+def test_a_burst_is_started_a_few_at_a_time(world: World) -> None:
+    """A hundred builds at once would keep the master from beginning any; those that don't begin hold nobody up for long."""
+    most = dispatcher.MOST_STARTING
+    world.paper.available = [f"w{number}" for number in range(3 * most)]
+    world.farm.waiting = [wanted(number, f"w{number}") for number in range(3 * most)]
+    world.start()
+    world.made.wake()
+    world.clock.advance(0)
+    assert len(world.attempts) == most
+    for number in range(most // 2):
+        world.made.begun(number)
+    world.clock.advance(0)
+    assert len(world.attempts) == most + most // 2, "as many as have begun"
+    for _ in range(2):
+        world.clock.advance(dispatcher.POLL_SECONDS)
+    assert len(world.attempts) > 2 * most, "the rest is slow: nobody waits for it"
+    assert world.hung_up == []
 
 
 def test_a_worker_that_goes_takes_what_it_had_not_begun(world: World) -> None:

@@ -1,16 +1,14 @@
 """The ledger's side of a run's life: dispatched, started, phase by phase, lost. Recording is in `record`.
 
-The glue asks what to submit (`next_dispatches`), opens an attempt when its build starts (`start_attempt`), tells of
-phases, and gives up attempts that will never report (`attempt_lost`). Each is one transaction; each can be repeated.
+The glue asks what to submit (`next_dispatches`), opens an attempt when its build starts (`start_attempt`), and gives up
+attempts that will never report (`attempt_lost`). Each is one transaction; each can be repeated. Phases are in `phases`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from pybots.core.model import Worker
@@ -23,7 +21,7 @@ from pybots.farm.losses import lose, refuse
 from pybots.farm.workers import approved, resting
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, announce, inserted_id
-from pybots_worker.contract import InterpreterWork, Job, PhaseResult
+from pybots_worker.contract import InterpreterWork, Job
 
 runs, attempts, lanes, cells = schema.runs, schema.attempts, schema.lanes, schema.cells
 interpreters = schema.interpreters
@@ -69,8 +67,8 @@ class OpenAttempt:
     state: str
 
 
-def next_dispatches(farm: Farm, free: Sequence[Slot]) -> list[Dispatch]:
-    """Choose runs for the free slots and record their attempts; the caller submits them afterwards.
+def next_dispatches(farm: Farm, free: Sequence[Slot], most: int | None = None) -> list[Dispatch]:
+    """Choose runs for the free slots, at most so many, and record their attempts; the caller submits them afterwards.
 
     Raises store.StoreFull when what they bring could not be kept: everything waits until there is room again."""
     farm.store.check_room(0)
@@ -88,7 +86,7 @@ def next_dispatches(farm: Farm, free: Sequence[Slot]) -> list[Dispatch]:
         wanted = _wanted(farm, connection)
         return [
             _dispatch(connection, made.run, made.slot.builder, made.slot.worker, now)
-            for made in assign(wanted, slots)
+            for made in assign(wanted, slots)[:most]
         ]
 
 
@@ -292,29 +290,6 @@ def start_attempt(farm: Farm, attempt_id: int, build_url: str) -> Job | None:
             state="running", worker=attempt.worker,
         )  # fmt: skip
     return job
-
-
-def phase_changed(farm: Farm, attempt_id: int, phase: str, result: PhaseResult | None) -> None:
-    """A phase began (`result` is None) or ended."""
-    now = farm.clock()
-    entry: dict[str, Any] = {"phase": phase, "started": now, "state": "running"}
-    if result is not None:
-        entry = {**msgspec.to_builtins(result), "state": "ok" if result.ok else "failed"}
-    with farm.ledger.write() as connection:
-        attempt = _attempt(connection, attempt_id)
-        if attempt is None or attempt.state != "running":
-            return
-        before = {item["phase"]: item for item in attempt.phases or []}
-        if phase in before:
-            entry["started"] = before[phase].get("started", now)
-        before[phase] = entry
-        connection.execute(
-            update(attempts).where(attempts.c.id == attempt_id).values(phases=list(before.values()))
-        )
-        announce(
-            connection, now, "phase", run=attempt.run_id, attempt=attempt_id, phase=phase,
-            state=entry["state"],
-        )  # fmt: skip
 
 
 def attempt_lost(farm: Farm, attempt_id: int, reason: str, *, counts: bool = True) -> None:

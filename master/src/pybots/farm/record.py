@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from pybots.core.verdict import Decision
 from pybots.farm import builds, laneruns, letters
@@ -214,24 +213,3 @@ def _meet_worker(connection: Connection, name: str, report: contract.Report, now
     connection.execute(
         update(schema.workers).where(schema.workers.c.name == name).values(info=info, last_seen=now)
     )
-
-
-def store_log(farm: Farm, attempt_id: int, phase: str, cut: bool) -> str | None:
-    """Turn the live log of an ended phase into a blob. Returns its digest; None when there is no live log (again)."""
-    live = farm.store.live(attempt_id, phase)
-    try:
-        with live.open("rb") as file:
-            chunks = iter(lambda: file.read(1 << 20), b"")
-            stored = farm.store.put_stream(chunks, limit=live.stat().st_size + (1 << 20))
-    except FileNotFoundError:
-        return None
-    values = {"blob": stored.sha256, "size": stored.size, "cut": cut}
-    with farm.ledger.write() as connection:
-        connection.execute(
-            upsert(schema.logs)
-            .values(attempt_id=attempt_id, phase=phase, **values)
-            .on_conflict_do_update(index_elements=["attempt_id", "phase"], set_=values)
-        )
-        announce(connection, farm.clock(), "log", attempt=attempt_id, phase=phase)
-    live.unlink(missing_ok=True)
-    return stored.sha256

@@ -14,7 +14,7 @@ from buildbot.process.results import statusToString
 from twisted.internet import defer
 from twisted.python import log
 
-from pybots.farm import controls, dispatch, investigations, news, record
+from pybots.farm import controls, dispatch, investigations, livelogs, news
 from pybots.farm.dispatch import Dispatch, OpenAttempt
 from pybots.farm.home import Farm
 from pybots.glue import slots
@@ -26,15 +26,21 @@ POLL_SECONDS: Final = 30.0
 """Wake-ups bring the work; this is for the one that got lost."""
 START_SECONDS: Final = 120.0
 """A build that has not begun by then (frozen worker, worker that never came back) is given up."""
+MOST_STARTING: Final = 16
+"""So many builds may be on their way to their beginning. Measured: two hundred at once kept a busy master from beginning
+the last of them in START_SECONDS, and their workers were blamed."""
+SLOW_SECONDS: Final = 20.0
+"""What has not begun after that is no reason to keep others waiting."""
 
 
 @dataclass
 class Submitted:
-    """An attempt that Buildbot has. `request` is the id of its build request, once it is known."""
+    """An attempt that Buildbot has, `since` when. `request` is the id of its build request, once it is known."""
 
     attempt: int
     builder: str
     worker: str
+    since: float
     request: int | None = None
     begun: bool = False
     timer: Any = None
@@ -47,7 +53,7 @@ class Dispatcher:
         self._master, self._desk, self._hang_up = master, desk, hang_up
         self._submitted: dict[int, Submitted] = {}
         self._consumers: list[Any] = []
-        self._full = False
+        self._full = self._held = False
         self._loop = Loop(desk.reactor, "dispatching", POLL_SECONDS, self._dispatch)
 
     async def start(self) -> None:
@@ -79,17 +85,27 @@ class Dispatcher:
         free = slots.free_slots(self._master.botmaster.builders, taken)
         if not free or self._master.botmaster.shuttingDown:
             return
+        self._held = self._room() < MOST_STARTING // 2
+        if self._held:
+            return
         await self._investigate(free)
+        most = self._room()
         try:
-            chosen = await self._desk.call(dispatch.next_dispatches, self._desk.farm, free)
+            chosen = await self._desk.call(dispatch.next_dispatches, self._desk.farm, free, most)
         except StoreFull as error:
             await self._no_room(str(error))
             return
-        self._full = False
+        self._full, self._held = False, len(chosen) == most
         # All are expected before the first is submitted: what fails on the way is given up in time.
         expected = [self._expect(one.attempt, one.builder, one.worker) for one in chosen]
         for one, submitted in zip(chosen, expected, strict=True):
             await self._submit(one, submitted)
+
+    def _room(self) -> int:
+        """How many builds more may be on their way to their beginning."""
+        since = self._desk.reactor.seconds() - SLOW_SECONDS
+        waiting = (one for one in self._submitted.values() if not one.begun and one.since > since)
+        return MOST_STARTING - sum(1 for _ in waiting)
 
     async def _investigate(self, free: list[dispatch.Slot]) -> None:
         """What nobody wants may answer a question. Whatever goes wrong there, routine runs go on."""
@@ -118,7 +134,8 @@ class Dispatcher:
         submitted.request = requests[builder]
 
     def _expect(self, attempt: int, builder: str, worker: str) -> Submitted:
-        submitted = Submitted(attempt=attempt, builder=builder, worker=worker)
+        now = self._desk.reactor.seconds()
+        submitted = Submitted(attempt=attempt, builder=builder, worker=worker, since=now)
         submitted.timer = self._desk.reactor.callLater(START_SECONDS, self._not_begun, submitted)
         self._submitted[attempt] = submitted
         return submitted
@@ -128,6 +145,8 @@ class Dispatcher:
         if attempt in self._submitted:
             self._submitted[attempt].begun = True
             _disarm(self._submitted[attempt])
+        if self._held and self._room() >= MOST_STARTING // 2:
+            self.wake()
 
     # Attempts that end
 
@@ -241,7 +260,7 @@ def keep_logs(farm: Farm, attempt: int) -> None:
     folder = farm.store.live(attempt, "any").parent
     for path in folder.iterdir() if folder.is_dir() else ():
         try:
-            record.store_log(farm, attempt, path.name, True)
+            livelogs.store_log(farm, attempt, path.name, True)
         except StoreError as error:
             log.msg(f"the log {path.name} of attempt {attempt} is lost: {error}")
 

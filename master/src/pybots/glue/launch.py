@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from twisted.internet import defer, reactor
 from twisted.python import log
 
 from pybots.farm.home import Folder
-from pybots.glue import basedir
+from pybots.glue import basedir, gate
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     folder = Folder(Path(arguments[0]).resolve()).master
     log.startLogging(sys.stdout, setStdout=False)
     basedir.prepare(folder)
+    _many_connections()
+    gate.install()
     master = BuildMaster(str(folder), basedir.CONFIG)
     started: Any = defer.Deferred()
     reactor.callWhenRunning(lambda: started.callback(None))
@@ -32,6 +35,13 @@ def main(arguments: Sequence[str]) -> int:
     reactor.run()
     # It is told to stop by a signal; before the heartbeat has begun, it never ran.
     return 0 if master.masterHeartbeatService.parent is not None else 1
+
+
+def _many_connections() -> None:
+    """Every worker is an open file; the usual soft limit of 1,024 is none that anybody decided on for us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 16 if hard == resource.RLIM_INFINITY else min(hard, 1 << 16)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 async def _start(master: Any, folder: Path) -> None:

@@ -7,22 +7,21 @@ caught by the dispatcher: a build that ended without a report is a lost attempt.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import CANCELLED, FAILURE, SKIPPED, SUCCESS
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import defer, task
-from twisted.python import log
+from twisted.internet import task
 
 from pybots.farm import dispatch, record
 from pybots.farm.git import GitError
 from pybots.farm.jobs import JobError
+from pybots.farm.phases import Note
 from pybots.farm.tokens import TokenError
 from pybots.glue import service, slots
+from pybots.glue.notes import Notes
 from pybots.glue.remote import MAX_JOB_CHARS, PhaseCommand
 from pybots.glue.tail import Tail
 from pybots.store import StoreError
@@ -42,9 +41,8 @@ class Attempt:
     id: int
     job: contract.Job
     data: str
+    notes: Notes
     failed: bool = False
-    books: Any = field(default_factory=defer.DeferredLock)
-    """Held while the ledger hears of a phase's begin or end, one after the other: no phase waits for that."""
 
     def __repr__(self) -> str:
         """Short, and without the tokens: Buildbot logs the steps it runs."""
@@ -73,7 +71,7 @@ class OpenAttempt(BuildStep):
         data = contract.encode(job).decode()
         if len(data) > MAX_JOB_CHARS:
             return await self._impossible(attempt_id, f"the job is too long: {len(data)}")
-        attempt = Attempt(id=attempt_id, job=job, data=data)
+        attempt = Attempt(id=attempt_id, job=job, data=data, notes=Notes(here.desk, attempt_id))
         self.build.addStepsAfterCurrentStep(
             [PhaseStep(attempt=attempt, phase=phase) for phase in job.phases]
         )
@@ -119,7 +117,8 @@ class PhaseStep(BuildStep):
         tail = Tail(desk, farm.store.live(self._attempt.id, self._phase), limits.log_bytes)
         stdio = await self.addLog("stdio")
         command = PhaseCommand(desk.reactor, self._attempt.data, self._phase, tail, stdio)
-        self._note(dispatch.phase_changed, farm, self._attempt.id, self._phase, None)
+        notes = self._attempt.notes
+        notes.add(Note(phase=self._phase, at=farm.clock()))
         watch = task.LoopingCall(self._watch, command, desk.reactor.seconds() + limits.wall_seconds)
         watch.clock = desk.reactor
         watch.start(CHECK_SECONDS, now=False)
@@ -128,30 +127,18 @@ class PhaseStep(BuildStep):
         finally:
             if watch.running:
                 watch.stop()
-            self._note(self._ended, farm, command.result, tail.cut)
+            notes.add(
+                Note(
+                    phase=self._phase,
+                    at=farm.clock(),
+                    over=True,
+                    result=command.result,
+                    cut=tail.cut or bool(command.result and command.result.log_cut),
+                )
+            )
             if self._phase == "report" or command.result is None:
-                await self._attempt.books.run(lambda: None)  # all that was noted is written
+                await notes.written()
         return command
-
-    def _note(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Let the ledger hear of it, after what it was to hear before; the next phase need not wait."""
-        desk = service.of(self.master).desk
-        done = self._attempt.books.run(
-            lambda: defer.ensureDeferred(desk.call(function, *arguments))
-        )
-        done.addErrback(log.err, f"{self._phase} of attempt {self._attempt.id} could not be noted")
-
-    def _ended(self, farm: Any, result: contract.PhaseResult | None, cut: bool) -> None:
-        """In a thread: keep what the phase came to and its log."""
-        if result is not None:
-            dispatch.phase_changed(farm, self._attempt.id, self._phase, result)
-            cut = cut or result.log_cut
-        try:
-            record.store_log(farm, self._attempt.id, self._phase, cut)
-            with contextlib.suppress(OSError):  # not empty, or not there: no phase has logged
-                farm.store.live(self._attempt.id, self._phase).parent.rmdir()
-        except StoreError as error:
-            log.msg(f"the log of {self._phase} of attempt {self._attempt.id} is lost: {error}")
 
     def _watch(self, command: PhaseCommand, deadline: float) -> Any:
         now = self.master.reactor.seconds()

@@ -7,6 +7,7 @@ IMMEDIATE. No I/O besides SQL happens inside a transaction, and none of this run
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,11 +29,14 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._turn = threading.Lock()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One writing transaction: commits at the end, rolls back on an exception."""
-        with self.engine.connect() as connection:
+        """One writing transaction: commits at the end, rolls back on an exception.
+
+        Threads of a process take turns here: one that finds SQLite busy would sleep, and look again too late."""
+        with self._turn, self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             with connection.begin() if not connection.in_transaction() else _ending(connection):

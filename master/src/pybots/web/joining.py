@@ -7,10 +7,10 @@ loop is heard of, and costs us nothing.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from pybots.core.limiter import Limiter
 from pybots.farm import authority, invitations, kit, signs
 from pybots.farm.invitations import NotInvited
 from pybots.farm.views.common import Missing
@@ -32,44 +32,13 @@ HELLOS, HELLO_SECONDS = 6, 30.0
 Message = TypeVar("Message", Join, Hello)
 
 
-class Limiter:
-    """Counts events by key over a window; knows the newest `keep` keys only. `clock` as time.monotonic."""
-
-    def __init__(
-        self,
-        most: int,
-        window: float,
-        *,
-        keep: int = 10_000,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._most, self._window, self._keep, self._clock = most, window, keep, clock
-        self._seen: OrderedDict[str, list[float]] = OrderedDict()
-
-    def wait(self, key: str) -> float:
-        """Seconds until another event of this key is welcome; 0: now."""
-        times = self._recent(key)
-        return times[-self._most] + self._window - self._clock() if len(times) >= self._most else 0
-
-    def count(self, key: str) -> None:
-        """It has happened."""
-        self._seen[key] = [*self._recent(key), self._clock()][-self._most :]
-        self._seen.move_to_end(key)
-        while len(self._seen) > self._keep:
-            self._seen.popitem(last=False)
-
-    def _recent(self, key: str) -> list[float]:
-        since = self._clock() - self._window
-        return [at for at in self._seen.get(key, ()) if at > since]
-
-
 class Joining:
     """Adds its routes to the application."""
 
     def __init__(self, app: App) -> None:
         self.app, self.farm = app, app.farm
-        self._wrong = Limiter(WRONG_CODES, WINDOW_SECONDS)
-        self._hellos = Limiter(HELLOS, HELLO_SECONDS)
+        self._wrong = Limiter(WRONG_CODES, WINDOW_SECONDS, clock=time.monotonic)
+        self._hellos = Limiter(HELLOS, HELLO_SECONDS, clock=time.monotonic)
         self._add_kit()
         self._add_exchange()
 

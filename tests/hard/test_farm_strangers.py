@@ -1,0 +1,115 @@
+"""Whoever knocks at a real master's port: with a wrong credential, with a right one twice, or with rubbish.
+
+The test knocks from an address of its own (127.0.0.2), so that the farm's worker, who comes from another, is undisturbed."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.hard import farm_yard
+from tests.hard.farm_yard import Yard
+from tests.hard.hostile_master import run_reactor
+from twisted.cred.credentials import UsernamePassword
+from twisted.internet import defer, reactor, threads
+from twisted.spread import pb
+
+from pybots.glue import gate
+from pybots.ledger import schema
+
+HERE = "127.0.0.2"
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    with farm_yard.running(
+        farm_yard.make(tmp_path_factory.mktemp("strangers"), ("sprout",))
+    ) as made:
+        yield made
+
+
+class Mind(pb.Referenceable):
+    """What a worker shows a master; it says as little as it can."""
+
+    def remote_print(self, message: object) -> None:
+        pass
+
+    def remote_getWorkerInfo(self) -> dict[str, object]:
+        return {"worker_commands": {}}
+
+    def remote_setBuilderList(self, _wanted: object) -> dict[str, object]:
+        return {}
+
+
+def log_in(yard: Yard, name: str, password: str) -> str:
+    """How a login ended: "" when it was granted, else what was said, or that the connection ended."""
+    run_reactor()
+
+    def attempt() -> Any:
+        factory = pb.PBClientFactory()
+        port = yard.farm.config.buildbot.pb_port
+        connector = reactor.connectTCP("127.0.0.1", port, factory, bindAddress=(HERE, 0))
+        asked = factory.login(UsernamePassword(name.encode(), password.encode()), Mind())
+        asked.addTimeout(20, reactor)
+        asked.addCallbacks(lambda _: "", lambda failure: failure.getErrorMessage() or "refused")
+
+        def over(said: str) -> str:
+            connector.disconnect()
+            return said
+
+        return asked.addCallback(over)
+
+    return str(threads.blockingCallFromThread(reactor, lambda: defer.maybeDeferred(attempt)))
+
+
+def worker(yard: Yard) -> Any:
+    return yard.rows(schema.workers, schema.workers.c.name == "local")[0]
+
+
+def credential(yard: Yard) -> str:
+    return (yard.farm.folder.worker / "password").read_text().strip()
+
+
+def test_a_second_login_is_refused_and_the_first_works_on(yard: Yard) -> None:
+    """Though the credential is the right one: somebody copied it, or started the worker twice."""
+    before = worker(yard).last_seen
+    assert "duplicate" in log_in(yard, "local", credential(yard))
+    sha = yard.commit("good-c-change")
+    assert yard.verdict(sha, "sprout").verdict == "passed"
+    assert worker(yard).connected and worker(yard).last_seen >= before
+
+
+def test_rubbish_and_silence_hurt_nobody(yard: Yard) -> None:
+    port = yard.farm.config.buildbot.pb_port
+    with contextlib.ExitStack() as stack:
+        for rubbish in (
+            b"",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"\x80" * 70,
+            b"\x7f" * 200_000,
+            b"pb\x87" * 1000,
+        ):
+            wire = stack.enter_context(
+                socket.create_connection(("127.0.0.1", port), 20, source_address=(HERE, 0))
+            )
+            with contextlib.suppress(OSError):
+                wire.sendall(rubbish)
+        sha = yard.commit("good-c-change")
+        assert yard.verdict(sha, "sprout").verdict == "passed"
+
+
+def test_who_guesses_is_soon_not_heard_any_more(yard: Yard) -> None:
+    """Refused, without a word about the master's insides; then not even heard. The worker beside it stays connected."""
+    said = [log_in(yard, "local", f"guess {n}") for n in range(gate.WRONG_LOGINS)]
+    assert all(said), "none is let in"
+    assert not any("Traceback" in words or "site-packages" in words for words in said)
+    began = time.monotonic()
+    assert log_in(yard, "local", credential(yard)), "not even with the right one"
+    assert time.monotonic() - began < 15, "the connection just ends"
+    sha = yard.commit("good-c-change")
+    assert yard.verdict(sha, "sprout").verdict == "passed"
+    assert worker(yard).connected
