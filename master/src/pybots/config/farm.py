@@ -154,6 +154,7 @@ class FarmConfig(Closed):
     projects: Several[Name] = ()
     folders: Several[AbsPath] = ()
     webhook_secret: SecretOrNone = ""
+    second_opinions: Annotated[float, Field(ge=0, le=100)] = 1.0
     selected: Several[Name] = Field(("release",), alias="flavours")
     cpython: CPython = CPython()
     flavour: dict[Name, FlavourTable] = Field(default_factory=dict)

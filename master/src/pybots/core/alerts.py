@@ -25,7 +25,7 @@ FORGET_SECONDS: Final = 30 * audiences.DAY
 """What a dependency broke and nobody was told of within this time is no news any more."""
 
 Alarm = Literal[
-    "unbuilt_first", "farm_fault", "breaker", "missing", "back", "quarantine", "rejected"
+    "unbuilt_first", "farm_fault", "breaker", "missing", "back", "quarantine", "rejected", "differs"
 ]
 """Letters of the farm to its own people."""
 
@@ -145,6 +145,11 @@ def of_back(missed: str, worker: str, book: Book) -> list[Notice]:
 def of_quarantine(worker: str, kind: str, day: str, book: Book) -> list[Notice]:
     """A worker gets no work for now: admin and owner, once a day for each kind of trouble."""
     return _notices(f"quarantine:{worker}:{kind}:{day}", "quarantine", _farms_people(book, worker))
+
+
+def of_opinion(number: int, book: Book) -> list[Notice]:
+    """Two owners' workers say different things of one run: the admin."""
+    return _notices(f"differs:{number}", "differs", audiences.of_admin(book))
 
 
 def of_breaker(trip: int, state: str, worker: str, book: Book) -> list[Notice]:

@@ -132,6 +132,17 @@ def quarantined(
         _put(farm, connection, notice, facts, now)
 
 
+def differs(farm: Farm, connection: Connection, opinion: Any, now: float) -> None:
+    """Another owner's worker did not find what a worker had reported (a row of `opinions`): the admin hears of it."""
+    for notice in alerts.of_opinion(opinion.id, mailing.book(farm, connection)):
+        facts = Facts(
+            audience=notice.audience, url=farm.config.url, worker=opinion.worker,
+            scope=opinion.second, state=opinion.words, lines=tuple(opinion.tests),
+            where=f"/run/{opinion.subject}",
+        )  # fmt: skip
+        _put(farm, connection, notice, facts, now, run=opinion.subject)
+
+
 def _unwritten(connection: Connection, key: str) -> bool:
     known = select(schema.outbox.c.id).where(schema.outbox.c.alert == key)
     return connection.execute(known).first() is None

@@ -76,7 +76,7 @@ def want(
         if name in known or one.failing.kind == "collection"
     }
     concerned = [bad for bad in new if bad.id in ids and bad.kind in control.KINDS]
-    if good is None or not concerned or not _possible(farm, connection, good):
+    if good is None or not concerned or not possible(farm, connection, good):
         for one in asking:
             breakages.settle(connection, one.breakage, control.unanswered(GONE), now)
         return
@@ -85,7 +85,7 @@ def want(
     announce(connection, now, "run", run=run, lane=subject.lane_id, state="wanted")
 
 
-def _possible(farm: Farm, connection: Connection, good: Row[Any]) -> bool:
+def possible(farm: Farm, connection: Connection, good: Row[Any]) -> bool:
     """Whether the good run could be made once more: its interpreter and its report are still there."""
     blob = connection.scalar(
         select(interpreters.c.blob).where(
@@ -173,7 +173,7 @@ def _ask_elsewhere(farm: Farm, connection: Connection, number: int, now: float) 
             select(runs).where(runs.c.id == part.run_id, runs.c.id.not_in(asked))
         ).first()
         good = good_before(connection, subject) if subject else None
-        if subject is None or good is None or not _possible(farm, connection, good):
+        if subject is None or good is None or not possible(farm, connection, good):
             continue
         single = row.kind in control.SINGLE and len(part.tests) <= control.MAX_ONLY
         only = part.tests if single and all(map(is_test, part.tests)) else []

@@ -23,10 +23,10 @@ UNDER_WAY: Final = ("wanted", "dispatched", "running")
 
 
 def under_way(connection: Connection) -> Mapping[str, int]:
-    """How many runs are wanted, dispatched and running now; an investigation's probes are nobody's to wait for."""
+    """How many runs are wanted, dispatched and running now; nobody waits for probes and second opinions."""
     rows = connection.execute(
         select(runs.c.state, func.count().label("runs"))
-        .where(runs.c.state.in_(UNDER_WAY), runs.c.purpose != "probe")
+        .where(runs.c.state.in_(UNDER_WAY), runs.c.purpose.not_in(("probe", "opinion")))
         .group_by(runs.c.state)
     ).all()
     return {row.state: row.runs for row in rows}

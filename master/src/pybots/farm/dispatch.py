@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from pybots.core.model import Worker
 from pybots.core.schedule import Slot as CoreSlot
 from pybots.core.schedule import Wanted, assign
-from pybots.farm import builds, probes
+from pybots.farm import builds, opinions, probes
 from pybots.farm.home import Farm
 from pybots.farm.jobs import JobError, JobMaker, prepare_source
 from pybots.farm.losses import lose, refuse
@@ -125,7 +125,7 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
         .where(
             before.c.lane_id == runs.c.lane_id,
             before.c.started.is_not(None),
-            before.c.purpose != "probe",
+            before.c.purpose.not_in(("probe", opinions.PURPOSE)),
         )
         .order_by(before.c.position.desc(), before.c.started.desc())
         .limit(1)
@@ -141,7 +141,7 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
         .join(lanes, lanes.c.id == runs.c.lane_id, isouter=True)
         .where(runs.c.state == "wanted")
     ).all()  # fmt: skip
-    asked = probes.asked(connection)
+    asked, seconds = probes.asked(connection), opinions.not_by(connection)
     return [
         Wanted(
             run=row.id,
@@ -162,9 +162,9 @@ def _wanted(farm: Farm, connection: Connection) -> list[Wanted]:
             avoid=frozenset(worker for run, worker in lost if run == row.id),
             routine=row.purpose == "routine",
             prefer=_saw(connection, row.subject),
-            probe=row.purpose == "probe",
+            probe=row.purpose in ("probe", opinions.PURPOSE),
             on=asked[row.id].on_worker if row.id in asked else "",
-            not_by=frozenset(asked[row.id].not_by) if row.id in asked else frozenset(),
+            not_by=frozenset(asked[row.id].not_by if row.id in asked else seconds.get(row.id, ())),
         )
         for row in rows
     ]

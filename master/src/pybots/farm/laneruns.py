@@ -18,10 +18,11 @@ from pybots.core.control import Judgement
 from pybots.core.faults import of_machine
 from pybots.core.flaky import calm
 from pybots.core.normal import one_line
+from pybots.core.opinion import Compared
 from pybots.core.outcomes import Bad, Observed, observe
 from pybots.core.target import Judged
 from pybots.core.verdict import SEVERITY, Decision, LaneHistory, decide, repeated, repeated_words
-from pybots.farm import again, builds, controls, histories, letters, probes
+from pybots.farm import again, builds, controls, histories, letters, opinions, probes
 from pybots.farm.home import Farm
 from pybots.ledger import breakages, schema, spans
 from pybots_worker.contract import Report
@@ -42,6 +43,8 @@ class Prepared:
     digest: str
     judged: Judged | None = None
     """What a probe's report means for the failure that is investigated."""
+    compared: Compared | None = None
+    """What a second opinion says of the first."""
 
     @property
     def farm_fault(self) -> str:
@@ -66,7 +69,8 @@ def prepare(farm: Farm, run: int, report: Report) -> Prepared:
     network = known is not None and known.network == "always"
     observed = _of_machine(farm, row.lane_id, observed, network=network)
     judged = probes.judged(farm, run, observed) if row.purpose == "probe" else None
-    return Prepared(observed=observed, digest=observed.digest(), judged=judged)
+    second = opinions.compared(farm, run, observed) if row.purpose == opinions.PURPOSE else None
+    return Prepared(observed=observed, digest=observed.digest(), judged=judged, compared=second)
 
 
 def _of_machine(farm: Farm, lane: int, observed: Observed, *, network: bool) -> Observed:
@@ -108,6 +112,8 @@ def record(
         return again.answer(connection, run, observed, now)
     if prepared.judged is not None:
         return probes.answer(connection, run, prepared.judged, now), []
+    if prepared.compared is not None:
+        return opinions.answer(farm, connection, run, prepared.compared, now), []
     if observed.no_source:
         return Decision(verdict="unknown", summary=observed.no_source), []
     touched: list[int] = []

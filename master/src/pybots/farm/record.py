@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from pybots.core.verdict import Decision
-from pybots.farm import builds, laneruns, letters
+from pybots.farm import builds, laneruns, letters, opinions
 from pybots.farm.cells import show
 from pybots.farm.home import Farm
 from pybots.farm.losses import lose
@@ -146,6 +146,8 @@ def _record(
     else:
         decision, touched = builds.record(farm, connection, run, prepared, now)
     _decide_run(connection, run, decision)
+    if run.kind == "project" and run.purpose == "routine":
+        opinions.draw(farm, connection, run.id, attempt.worker, now)
     letters.news(farm, connection, now, breakages=touched, run=run)
     announce(
         connection, now, "verdict", run=run.id, lane=run.lane_id, commit=run.commit_id,

@@ -191,6 +191,8 @@ def rename(farm: Farm, old: str, new: str) -> None:
             update(workers).where(workers.c.name == old).values(name=new, connected=False),
             update(schema.attempts).where(schema.attempts.c.worker == old).values(worker=new),
             update(schema.invitations).where(schema.invitations.c.worker == old).values(worker=new),
+            update(schema.opinions).where(schema.opinions.c.worker == old).values(worker=new),
+            update(schema.opinions).where(schema.opinions.c.second == old).values(second=new),
             update(schema.breakers)
             .where(schema.breakers.c.scope == "worker", schema.breakers.c.name == old)
             .values(name=new),

@@ -363,6 +363,25 @@ probes = Table(  # what an investigation asked for, each with the run that answe
     Index(None, "created"),
 )
 
+opinions = Table(  # results repeated on another owner's worker, and what that said
+    "opinions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("subject", ForeignKey("runs.id"), nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False, unique=True),
+    Column("worker", String(80), nullable=False),  # whose result it was
+    Column("owner", Text, nullable=False),
+    Column("second", String(80), nullable=False),  # who repeated it
+    Column("opinion", String(10), nullable=False),  # core.opinion.Opinion; "": not given yet
+    Column("words", Text, nullable=False),
+    Column("tests", JSON, nullable=False),  # some of those that came out otherwise
+    Column("asked", Float, nullable=False),
+    Column("given", Float),
+    Index(None, "subject"),
+    Index(None, "worker"),
+    Index(None, "second"),
+)
+
 threads = Table(  # stories in mail; the id is that of the breakage it began with (core.threads)
     "threads",
     metadata,

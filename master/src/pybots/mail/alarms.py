@@ -21,7 +21,8 @@ SHOWN: Final = 20
 class Facts:
     """What an alarm may tell; what does not belong to its topic is left empty.
 
-    `row`: the run or build concerned. `lines`: lanes of a breaker, one each. `state`: of a breaker, "open" or "farm".
+    `row`: the run or build concerned. `lines`: lanes of a breaker, or tests, one each. `state`: of a breaker, "open" or
+    "farm"; why a worker is quarantined; what differs. `scope`: of a breaker; who repeated a result.
     `words`: how long a worker is gone, what a mail server said. `where`: a path of the pages to look at."""
 
     audience: Audience
@@ -60,6 +61,8 @@ def _subject(topic: Alarm, facts: Facts) -> str:
             return f"worker {facts.worker} is back"
         case "quarantine":
             return f"worker {facts.worker} gets no work for now"
+        case "differs":
+            return f"a result of worker {facts.worker} is not what another worker found"
         case "rejected":
             return "a letter was refused for good"
         case "breaker" if facts.state == "open":
@@ -132,6 +135,13 @@ def _opening(topic: Alarm, facts: Facts) -> str:
                 f"The worker {facts.worker} stays connected, but the farm gives it no work: {facts.state}. A full"
                 " disk, a wrong clock and a connection that comes and goes are forgiven as soon as they are mended;"
                 f" anything else waits for `pybots worker approve {facts.worker}`."
+            )
+        case "differs":
+            return (
+                f"A result of the worker {facts.worker} was drawn by chance and repeated on {facts.scope}, a worker of"
+                f" another owner: {facts.state}. It may be a difference of the two machines, a flaky test, or a"
+                " report that is not true. Nothing follows by itself: `pybots worker pause` keeps a worker from"
+                " more work."
             )
         case "rejected":
             return "A mail server refused a letter of the farm for good; it is not tried again. It said:"

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from pybots.farm import opinions
 from pybots.farm.home import Farm
 from pybots.farm.views import phases, tails
 from pybots.farm.views.common import (
@@ -51,6 +52,7 @@ def run(farm: Farm, visit: Visit, number: int, asked: AskedLog, digests: Digests
         before = _previous(connection, row)
         blamed = _breakages(connection, row)
         built = _interpreter(connection, row)
+        second = opinions.of_run(connection, number)
         under_way = row.state in ("wanted", "dispatched", "running")
         around = frame(
             farm, connection, visit, title=f"Run {number}", branch=row.branch,
@@ -73,7 +75,7 @@ def run(farm: Farm, visit: Visit, number: int, asked: AskedLog, digests: Digests
         failures_left_out=max(0, digest.failed - len(digest.failures)) if digest else 0,
         attempts=tuple(_attempt(item) for item in tries),
         interpreter=None if _told(row, built, shown) else built,
-        environment=_environment(digest),
+        environment=_environment(digest, second),
         lock=tuple(Fact(name=i.name, value=i.version) for i in digest.lock) if digest else (),
         modules=digest.modules if digest else (),
         artifact=_artifact(digest),
@@ -303,7 +305,7 @@ def _attempt(item: Any) -> Attempt:
     )
 
 
-def _environment(digest: Digest | None) -> tuple[Fact, ...]:
+def _environment(digest: Digest | None, second: str) -> tuple[Fact, ...]:
     if digest is None:
         return ()
     here = digest.environment
@@ -319,6 +321,7 @@ def _environment(digest: Digest | None) -> tuple[Fact, ...]:
         ("Kit", here.kit),
         ("Sandbox", here.sandbox),
         ("Limits kept by", caps_words(here.rung, here.caps)),
+        ("Second opinion", second),
     ]
     return tuple(Fact(name=name, value=value) for name, value in facts if value)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, or_, select
 
+from pybots.farm import opinions
 from pybots.farm.home import Farm
 from pybots.farm.views.common import (
     Missing,
@@ -72,10 +73,11 @@ def worker(farm: Farm, visit: Visit, name: str) -> Worker:
             select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id.desc())
         ).all()
         waiting = _queue(connection, row)
+        second = opinions.words_of(opinions.of_worker(connection, name), name)
     return Worker(
         frame=around,
         row=_row(row, load),
-        facts=_facts(row),
+        facts=(*_facts(row), *([Fact(name="Second opinions", value=second)] if second else [])),
         runs=tuple(run_row(item) for item in found),
         queue=tuple(run_row(item) for item in waiting),
     )
