@@ -2,11 +2,15 @@
 
     python tests/bench/join.py [--json]
 
-A farm over the miniature CPython runs on loopback with its own worker paused. A new home is made, the printed command is
-given to a shell there as a volunteer would paste it (a new virtual environment, the kit from the farm, its libraries from
-the package index that pip is configured for), and the clock runs until the ledger has an attempt of the new worker in a
-phase. The machine has the build packages already. The miniature's sources are files of this machine, which a volunteer's
-worker refuses: a worker.toml with `local = true` lies there beforehand, and is not counted as a step.
+A farm over the miniature CPython runs on loopback with its own worker paused. A person with a new home sits before a
+terminal (a real one, with bash in it), pastes the printed command, and answers what is asked: a new virtual environment,
+the kit from the farm, its libraries from the package index that pip is configured for, `join`. The clock runs until the
+ledger has an attempt of the new worker in a phase. The person's steps are what was typed, counted as it is typed; the
+admin's are the commands given at the farm.
+
+The machine has the build packages already. The miniature's sources are files of this machine, which a volunteer's worker
+refuses: a worker.toml with `local = true` lies there beforehand. A time-out for pip in this machine's environment is not
+taken over (PIP_DEFAULT_TIMEOUT): with pip's own, a request that hangs is asked again after 15 s.
 """
 
 from __future__ import annotations
@@ -14,13 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pty
+import re
+import select
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -31,10 +39,79 @@ from pybots.farm import invitations, workers
 from pybots.farm.invitations import Wish
 from pybots.ledger import schema
 
-BOUND_SECONDS = 120.0
-OTHERS_STEPS = 6
-"""Of joining buildbot.python.org: ask by form, get a password by mail, a change to the master's private settings and one to
-its public ones, install and write the unit by hand, wait for the master's restart."""
+BOUND_SECONDS: Final = 120.0
+OTHERS_STEPS: Final = (
+    "ask for it by a form",
+    "get a password by mail",
+    "a change to the master's private settings",
+    "a change to the master's public settings",
+    "install, and write the unit by hand",
+    "wait for the master's restart",
+)
+"""Of joining buildbot.python.org."""
+QUESTION: Final = re.compile(rb"\[Y/n\] $|invitation: $")
+
+
+@dataclass
+class Person:
+    """Somebody before a terminal. `typed`: each thing typed and sent with Enter; a paste is one of them."""
+
+    home: Path
+    typed: list[str] = field(default_factory=list)
+    seen: bytes = b""
+    pid: int = 0
+    _terminal: int = -1
+
+    def sit_down(self) -> None:
+        """Start bash in a terminal of its own. It writes when it began each command to `trace`."""
+        trace = os.open(self.home / "trace", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        left_out = ("PIP_DEFAULT_TIMEOUT", "PYTHONPATH", "VIRTUAL_ENV")
+        env = {name: value for name, value in os.environ.items() if name not in left_out}
+        env |= {
+            "HOME": str(self.home), "PS4": "+ $EPOCHREALTIME ", "BASH_XTRACEFD": str(trace),
+            "TERM": "dumb", "PS1": "$ ",
+        }  # fmt: skip
+        self.pid, self._terminal = pty.fork()
+        if not self.pid:
+            os.set_inheritable(trace, True)
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-x"], env)
+        os.close(trace)
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def type(self, text: str) -> None:
+        self.typed.append(text)
+        os.write(self._terminal, text.encode() + b"\n")
+
+    def _look(self) -> None:
+        """Read the screen, and agree to what is asked."""
+        while select.select([self._terminal], [], [])[0]:
+            try:
+                self.seen += os.read(self._terminal, 1 << 16)
+            except OSError:  # bash has ended
+                return
+            if QUESTION.search(self.seen):
+                self.seen += b"\n"
+                self.type("")
+
+    def moments(self) -> dict[str, float]:
+        """When the commands began, by their first telling word."""
+        lines = (self.home / "trace").read_text().splitlines()
+        found = [line.split(maxsplit=2) for line in lines if line.startswith("+ ")]
+        words = {" venv ": "venv", "/pip install ": "pip", " join ": "join"}
+        return {
+            name: float(line[1])
+            for line in found
+            if len(line) == 3
+            for word, name in words.items()
+            if word in line[2]
+        }
+
+    def leave(self) -> None:
+        """Close the terminal: what runs in it gets a hang-up, and then no choice."""
+        os.close(self._terminal)
+        time.sleep(1)
+        os.killpg(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def main() -> int:
@@ -58,24 +135,22 @@ def measure(root: Path) -> dict[str, Any]:
         live.calm()
         workers.set_state(live.farm, "local", "paused")
         live.commit("good-c-change")
+        given = ["pybots worker invite --owner Volunteer"]
         _, code = invitations.invite(live.farm, Wish(owner="Volunteer"))
-        command = cli_worker.join_command(live.farm, code)
-        return join(live, root / "home", command)
+        return join(live, root / "home", cli_worker.join_command(live.farm, code), given)
     finally:
         live.stop()
 
 
-def join(live: living.Live, home: Path, command: str) -> dict[str, Any]:
+def join(live: living.Live, home: Path, command: str, given: list[str]) -> dict[str, Any]:
     kept = home / "pybots-worker"
     kept.mkdir(parents=True)
     (kept / "worker.toml").write_text('name = "mine"\nlocal = true\n')
+    person = Person(home)
+    person.sit_down()
     began = time.time()
-    with (home / "log").open("wb") as log:
-        shell = subprocess.Popen(
-            ["bash", "-c", command], env={**os.environ, "HOME": str(home)}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
     try:
+        person.type(command)
         roster, attempts = schema.workers, schema.attempts
         row = live.wait(
             lambda: live.rows(roster, roster.c.name == "volunteer"), "the exchange", 600
@@ -84,18 +159,22 @@ def join(live: living.Live, home: Path, command: str) -> dict[str, Any]:
         ours = (attempts.c.worker == "volunteer", attempts.c.started.is_not(None))
         first = live.wait(lambda: live.rows(attempts, *ours), "the first job", 120)[0]
     except AssertionError:
-        print((home / "log").read_text()[-3000:], file=sys.stderr)
+        print(person.seen[-3000:].decode(errors="replace"), file=sys.stderr)
         raise
     finally:
-        os.killpg(shell.pid, signal.SIGTERM)
-        shell.wait(60)
+        person.leave()
+    at = person.moments()
     return {
         "seconds": round(first.started - began, 1),
         "bound": BOUND_SECONDS,
-        "of which installing": round(joined - began, 1),
+        "of which making the environment": round(at["pip"] - at["venv"], 1),
+        "of which pip": round(at["join"] - at["pip"], 1),
+        "of which join and its questions": round(joined - at["join"], 1),
         "of which join to job": round(first.started - joined, 1),
-        "the human's steps": 1,
-        "the other farm's steps": OTHERS_STEPS,
+        "the volunteer's steps": len(person.typed),
+        "the volunteer typed": person.typed[1:],
+        "the admin's steps": len(given),
+        "the other farm's steps": len(OTHERS_STEPS),
     }
 
 
