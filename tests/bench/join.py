@@ -68,13 +68,14 @@ class Person:
         left_out = ("PIP_DEFAULT_TIMEOUT", "PYTHONPATH", "VIRTUAL_ENV")
         env = {name: value for name, value in os.environ.items() if name not in left_out}
         env |= {
-            "HOME": str(self.home), "PS4": "+ $EPOCHREALTIME ", "BASH_XTRACEFD": str(trace),
-            "TERM": "dumb", "PS1": "$ ",
+            "HOME": str(self.home), "BASH_XTRACEFD": str(trace), "TERM": "dumb",
         }  # fmt: skip
+        script = self.home / "bashrc"
+        script.write_text("PS1='$ ' PS4='+ $EPOCHREALTIME '\nset -x\n")
         self.pid, self._terminal = pty.fork()
         if not self.pid:
             os.set_inheritable(trace, True)
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-x"], env)
+            os.execvpe("bash", ["bash", "--rcfile", str(script), "-i"], env)
         os.close(trace)
         threading.Thread(target=self._look, daemon=True).start()
 

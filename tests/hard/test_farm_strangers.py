@@ -13,15 +13,10 @@ from typing import Any
 import pytest
 from tests.hard import farm_yard
 from tests.hard.farm_yard import Yard
-from tests.hard.hostile_master import run_reactor
-from twisted.cred.credentials import UsernamePassword
-from twisted.internet import defer, reactor, threads
-from twisted.spread import pb
+from tests.hard.knocking import HERE, log_in
 
 from pybots.glue import gate
 from pybots.ledger import schema
-
-HERE = "127.0.0.2"
 
 
 @pytest.fixture(scope="module")
@@ -30,40 +25,6 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
         farm_yard.make(tmp_path_factory.mktemp("strangers"), ("sprout",))
     ) as made:
         yield made
-
-
-class Mind(pb.Referenceable):
-    """What a worker shows a master; it says as little as it can."""
-
-    def remote_print(self, message: object) -> None:
-        pass
-
-    def remote_getWorkerInfo(self) -> dict[str, object]:
-        return {"worker_commands": {}}
-
-    def remote_setBuilderList(self, _wanted: object) -> dict[str, object]:
-        return {}
-
-
-def log_in(yard: Yard, name: str, password: str) -> str:
-    """How a login ended: "" when it was granted, else what was said, or that the connection ended."""
-    run_reactor()
-
-    def attempt() -> Any:
-        factory = pb.PBClientFactory()
-        port = yard.farm.config.buildbot.pb_port
-        connector = reactor.connectTCP("127.0.0.1", port, factory, bindAddress=(HERE, 0))
-        asked = factory.login(UsernamePassword(name.encode(), password.encode()), Mind())
-        asked.addTimeout(20, reactor)
-        asked.addCallbacks(lambda _: "", lambda failure: failure.getErrorMessage() or "refused")
-
-        def over(said: str) -> str:
-            connector.disconnect()
-            return said
-
-        return asked.addCallback(over)
-
-    return str(threads.blockingCallFromThread(reactor, lambda: defer.maybeDeferred(attempt)))
 
 
 def worker(yard: Yard) -> Any:

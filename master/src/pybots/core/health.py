@@ -74,6 +74,11 @@ def trouble(vitals: Vitals) -> Trouble | None:
     return None
 
 
+def unwell(now: float, skew: float, disk_free: int) -> bool:
+    """Whether what a worker has just said of itself is a trouble."""
+    return _signs(Vitals(now=now, told=now, skew=skew, disk_free=disk_free)) is not None
+
+
 def _signs(vitals: Vitals) -> Trouble | None:
     least = ENOUGH_DISK if vitals.trouble == "disk" else LEAST_DISK
     if vitals.disk_free < least:

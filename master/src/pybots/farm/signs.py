@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
+from pybots.core import health
 from pybots.core.model import CONNECTING
 from pybots.farm.home import Farm
 from pybots.farm.invitations import NotInvited, both
@@ -49,7 +50,9 @@ def _note(connection: Connection, row: Record, said: Hello, now: float) -> None:
         "receipt": said.decisions.receipt,
     }
     connection.execute(update(workers).where(workers.c.name == row.name).values(**values))
-    if any(values[key] != getattr(row, key) for key in MATTERS):
+    # The watchdog looks when it hears of it: at once where there is or was a trouble.
+    ill = health.unwell(now, skew, said.signs.disk_free_bytes) or row.trouble
+    if ill or any(values[key] != getattr(row, key) for key in MATTERS):
         announce(connection, now, "worker", worker=row.name, state="told")
 
 

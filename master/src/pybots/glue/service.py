@@ -26,6 +26,8 @@ from pybots.glue.watch import Watch
 NAME: Final = "pybots"
 BEAT_SECONDS: Final = 5.0
 CARE_SECONDS: Final = 60.0
+CALM_SECONDS: Final = 1.0
+"""The watchdog looks so long after news of a worker: once for all that came meanwhile."""
 
 
 class FarmService(BuildbotService):
@@ -57,6 +59,7 @@ class FarmService(BuildbotService):
             self.master.reactor, "looking after the workers", CARE_SECONDS, self._look_after
         )
         self._beat = Loop(self.master.reactor, "the sign of life", BEAT_SECONDS, self._alive)
+        self._look: Any = None
         self.desk.start()
         await self.desk.call(self._farm.store.sweep)
         await self.desk.call(workers.all_gone, self._farm)
@@ -75,6 +78,8 @@ class FarmService(BuildbotService):
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
+        if self._look is not None and self._look.active():
+            self._look.cancel()
         for consumer in self._consumers:
             consumer.stopConsuming()
         parts = (
@@ -126,6 +131,8 @@ class FarmService(BuildbotService):
                 self._mirror.wake()  # there may be lanes that nobody could run before
         if event.topic in ("wake", "run", "verdict", "commit", "worker"):
             self.dispatcher.wake()
+        if event.topic == "worker" and not (self._look is not None and self._look.active()):
+            self._look = self.master.reactor.callLater(CALM_SECONDS, self._care.wake)
 
     async def _compare_roster(self) -> None:
         """Bring Buildbot's workers in line with the ledger's, without disturbing what runs."""

@@ -1,0 +1,50 @@
+"""Logging in to a real master as a worker would, from an address of the test's own."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.hard.farm_yard import Yard
+from tests.hard.hostile_master import run_reactor
+from twisted.cred.credentials import UsernamePassword
+from twisted.internet import defer, reactor, task, threads
+from twisted.spread import pb
+
+HERE: Final = "127.0.0.2"
+"""On loopback too, but not where the farm's worker comes from."""
+PATIENCE: Final = 20
+
+
+class Mind(pb.Referenceable):
+    """What a worker shows a master; it says as little as it can."""
+
+    def remote_print(self, message: object) -> None:
+        pass
+
+    def remote_getWorkerInfo(self) -> dict[str, object]:
+        return {"worker_commands": {}}
+
+    def remote_setBuilderList(self, _wanted: object) -> dict[str, object]:
+        return {}
+
+
+def log_in(yard: Yard, name: str, password: str, stay: float = 0.0) -> str:
+    """How a login ended: "" when it was granted (it is then kept for `stay` seconds), else what was said."""
+    run_reactor()
+
+    def attempt() -> Any:
+        factory = pb.PBClientFactory()
+        port = yard.farm.config.buildbot.pb_port
+        connector = reactor.connectTCP("127.0.0.1", port, factory, bindAddress=(HERE, 0))
+        asked = factory.login(UsernamePassword(name.encode(), password.encode()), Mind())
+        asked.addTimeout(PATIENCE, reactor)
+        asked.addCallback(lambda _: task.deferLater(reactor, stay, lambda: ""))
+        asked.addErrback(lambda failure: failure.getErrorMessage() or "refused")
+
+        def over(said: str) -> str:
+            connector.disconnect()
+            return said
+
+        return asked.addCallback(over)
+
+    return str(threads.blockingCallFromThread(reactor, lambda: defer.maybeDeferred(attempt)))

@@ -1,0 +1,118 @@
+"""The watchdog on a live farm: a worker that is gone, comes and goes, or has a wrong clock; its owner hears once, and again
+when it is well. Beside it another worker goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import update
+from tests.hard import farm_yard
+from tests.hard.farm_yard import ADMIN, Yard
+from tests.hard.knocking import log_in
+
+from pybots.core.health import HOUR, MOST_PARTINGS
+from pybots.ledger import schema
+from pybots_worker import farmlink, settings, signs
+from pybots_worker.farmlink import Way
+from pybots_worker.welcome import Hello
+
+workers, events = schema.workers, schema.events
+OWNER = "bob@example.org"
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """The farm's own worker, and Bob's attic, which is connected when a test begins and when it ends."""
+    made = farm_yard.make(tmp_path_factory.mktemp("watchdog"), ("sprout",))
+    made.hire("attic")
+    with farm_yard.running(made):
+        made.start("attic")
+        connected(made)
+        yield made
+
+
+def attic(yard: Yard) -> Any:
+    return yard.rows(workers, workers.c.name == "attic")[0]
+
+
+def connected(yard: Yard) -> None:
+    yard.wait(lambda: attic(yard).connected, "attic's connection")
+
+
+def told(yard: Yard, words: str) -> list[str]:
+    """Who got a letter with these words in its subject."""
+    return sorted(str(one["To"]) for one in yard.letters() if words in str(one["Subject"]))
+
+
+def later(yard: Yard, seconds: float) -> None:
+    """As if so much time had passed: what is remembered of attic is older."""
+    with yard.farm.ledger.write() as connection:
+        mine = workers.c.name == "attic"
+        connection.execute(
+            update(workers).where(mine).values(last_seen=workers.c.last_seen - seconds)
+        )
+        connection.execute(update(events).values(at=events.c.at - seconds))
+    yard.wake("mail")
+
+
+def credential(yard: Yard) -> str:
+    return (yard.farm.folder.root / "attic" / "password").read_text().strip()
+
+
+def hello(yard: Yard, **changes: Any) -> str:
+    """A sign of life of attic's, as the kit sends it; the state that the farm answers."""
+    root = yard.farm.folder.root / "attic"
+    said = signs.hello(settings.load(root), root)
+    told = msgspec.structs.replace(said.signs, **changes)
+    made: Hello = msgspec.structs.replace(said, signs=told)
+    return str(farmlink.hello(Way(url=yard.farm.config.url), credential(yard), made).state)
+
+
+def quarantined(yard: Yard, words: str) -> None:
+    """Given nothing, with a reason on its page; admin and owner have one letter. The other worker works."""
+    yard.wait(lambda: attic(yard).state == "quarantined", "the quarantine", 60)
+    assert words in attic(yard).reason
+    assert words in yard.get("/worker/attic")
+    sha = yard.commit("good-c-change")
+    assert yard.verdict(sha, "sprout").verdict == "passed"
+    assert {one.worker for run in yard.of(sha, "sprout") for one in yard.tries(run.id)} == {"local"}
+
+
+def test_an_owner_hears_once_that_a_worker_is_missing_and_that_it_is_back(yard: Yard) -> None:
+    yard.kill("attic")
+    yard.wait(lambda: not attic(yard).connected, "the end of its connection")
+    later(yard, 60.0 * yard.farm.config.mail.missing_minutes + 60)
+    yard.wait(lambda: told(yard, "attic is missing"), "the letter")
+    yard.wake("mail")
+    yard.start("attic")
+    connected(yard)
+    yard.wait(lambda: told(yard, "attic is back"), "the letter")
+    assert (told(yard, "attic is missing"), told(yard, "attic is back")) == ([OWNER], [OWNER])
+
+
+def test_a_wrong_clock_is_quarantined_at_once_and_forgiven_when_it_is_right(yard: Yard) -> None:
+    assert hello(yard, clock=time.time() + 3600) == "approved"
+    quarantined(yard, "s ahead of the farm")
+    assert hello(yard, clock=time.time() + 3600) == "quarantined"
+    hello(yard)
+    yard.wait(lambda: attic(yard).state == "approved", "the release", 60)
+    yard.wait(lambda: told(yard, "attic gets no work"), "the letters")
+    assert told(yard, "attic gets no work") == sorted([ADMIN, OWNER]), "one each"
+
+
+def test_a_connection_that_comes_and_goes_is_quarantined_until_it_holds(yard: Yard) -> None:
+    yard.stop("attic")
+    for _ in range(MOST_PARTINGS + 1):
+        assert log_in(yard, "attic", credential(yard), stay=0.1) == ""
+        yard.wait(lambda: not attic(yard).connected, "the end of the connection")
+    quarantined(yard, "times in an hour")
+    yard.start("attic")
+    connected(yard)
+    assert attic(yard).state == "quarantined", "it may connect, and is given nothing"
+    later(yard, HOUR)
+    hello(yard)
+    yard.wait(lambda: attic(yard).state == "approved", "the release", 90)
