@@ -44,8 +44,8 @@ from pybots_worker.sandbox import (
 MOST_RATIO: Final = 1.05
 SUITES: Final = {
     "computing": (
-        "test_json", "test_pickle", "test_collections", "test_statistics", "test_typing", "test_enum",
-        "test_difflib", "test_inspect", "test_re", "test_email", "test_decimal", "test_zipfile",
+        "test_json", "test_collections", "test_statistics", "test_typing", "test_enum",
+        "test_difflib", "test_inspect", "test_email", "test_decimal", "test_zipfile",
     ),
     "processes": ("test_cmd_line", "test_compileall", "test_py_compile", "test_runpy", "test_unittest"),
 }  # fmt: skip

@@ -11,20 +11,21 @@ from tests.unit.farm.artifact_builder import make_artifact
 from tests.unit.farm.lane_world import PLATFORM, World, make_report, make_test, make_world
 
 from pybots.core.model import Worker
-from pybots.farm import dispatch, opinions, workers
+from pybots.farm import dispatch, opinions, tokens, workers
 from pybots.farm.dispatch import Slot
 from pybots.ledger import schema
 from pybots_worker import contract
 
 GOOD = [make_test(f"tests/test_it.py::test_{n}") for n in range(20)]
 BAD = [make_test("tests/test_it.py::test_0", "failed", "ValueError: no"), *GOOD[1:]]
-REVISION = {"kind": "sdist", "name": "anchor", "version": "1", "blob": {"url": "x", "sha256": "0" * 64, "size": 1}}  # fmt: skip
+REVISION = {"kind": "sdist", "name": "anchor", "version": "1", "blob": {"url": "https://index.example/x", "sha256": "0" * 64, "size": 1}}  # fmt: skip
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Ada's attic has the work; Grace's cellar could do it as well."""
     made = make_world(tmp_path)
+    tokens.make_key(made.farm.folder.secrets)
     monkeypatch.setattr(opinions, "chance", lambda: 0.0)
     for name, owner in (("attic", "Ada"), ("study", "Ada"), ("cellar", "Grace")):
         fit = Worker(name=name, platform=PLATFORM, abi="debian-12-x86_64", slots=1, owner=owner)

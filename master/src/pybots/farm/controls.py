@@ -158,7 +158,7 @@ def _hold(
 ) -> frozenset[int]:
     """What may be chance waits for the new combination once more, where that can be had. See core/again.py."""
     subject = run_of(connection, run.subject)
-    if subject is None or not _possible(farm, connection, subject):
+    if subject is None or not possible(farm, connection, subject):
         return frozenset()
     return again.hold(connection, run, subject, judged, now)
 
