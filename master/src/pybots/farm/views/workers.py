@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, or_, select
 
-from pybots.farm import opinions
+from pybots.core import rota
+from pybots.farm import opinions, rotas
 from pybots.farm.home import Farm
 from pybots.farm.views.common import (
     Missing,
@@ -73,11 +74,14 @@ def worker(farm: Farm, visit: Visit, name: str) -> Worker:
             select_runs().where(runs.c.id.in_(newest)).order_by(runs.c.id.desc())
         ).all()
         waiting = _queue(connection, row)
-        second = opinions.words_of(opinions.of_worker(connection, name), name)
+        measured = {
+            "Rota": rota.words(rotas.of_worker(connection, name, farm.clock())),
+            "Second opinions": opinions.words_of(opinions.of_worker(connection, name), name),
+        }
     return Worker(
         frame=around,
         row=_row(row, load),
-        facts=(*_facts(row), *([Fact(name="Second opinions", value=second)] if second else [])),
+        facts=(*_facts(row), *(Fact(name=n, value=v) for n, v in measured.items() if v)),
         runs=tuple(run_row(item) for item in found),
         queue=tuple(run_row(item) for item in waiting),
     )
