@@ -155,10 +155,11 @@ def test_a_rename_takes_the_history_along(farm: Farm) -> None:
         workers.rename(farm, "nobody", "x")
 
 
+WELL = Signs(clock=START + 90, disk_free_bytes=100 << 30)
+
+
 def hello(**changes: Any) -> Hello:
-    return Hello(
-        version=1, machine=HERE, signs=Signs(clock=START + 90, disk_free_bytes=1 << 30), **changes
-    )
+    return Hello(**{"version": 1, "machine": HERE, "signs": WELL, **changes})
 
 
 def test_a_worker_says_how_it_is(farm: Farm) -> None:
@@ -166,6 +167,10 @@ def test_a_worker_says_how_it_is(farm: Farm) -> None:
     before = farm.ledger.data_version()
     signs.hello(farm, MINE, hello())
     assert farm.ledger.data_version() == before, "nothing that others must hear of"
+    ill = Signs(clock=START + 7200, disk_free_bytes=100 << 30)
+    signs.hello(farm, MINE, hello(signs=ill))
+    assert farm.ledger.data_version() > before, "the watchdog must look"
+    before = farm.ledger.data_version()
     signs.hello(farm, MINE, hello(rest=Rest(why="paused by its owner", until=START + 60)))
     row = roster(farm)["ada-lovelace"]
     assert (row.health["skew"], row.resting, row.rest_until) == (
