@@ -5,7 +5,9 @@ Each of INTRUDER's tests passes if the crime succeeds: contained is a suite in w
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -54,8 +56,7 @@ class Crimes(unittest.TestCase):
         self.assertTrue(tries(*(lambda p=p: open(p, "a").write("x") for p in places)))
 
     def test_writes_to_the_interpreter_and_the_kit(self):
-        import pybots_unittest
-        mine = [os.__file__, pybots_unittest.__file__, os.path.realpath("/proc/self/exe")]
+        mine = [os.__file__, os.path.realpath("/proc/self/exe"), *glob.glob("/opt/pybots/**/*.py", recursive=True)]
         self.assertTrue(tries(*(lambda p=p: open(p, "ab").write(b"x") for p in mine)))
 
     def test_goes_through_a_link(self):
@@ -83,8 +84,10 @@ class Crimes(unittest.TestCase):
         self.assertTrue(tries(lambda: os.kill(PID, 0), lambda: os.kill(os.getppid() + 100000, 0)))
 
     def test_sees_other_processes(self):
-        lines = [open(p, "rb").read() for p in glob.glob("/proc/[0-9]*/cmdline")]
-        self.assertTrue([l for l in lines if b"pytest" in l or b"systemd" in l])
+        def theirs(path):
+            line = open(path, "rb").read()
+            return b"91827.25" in line
+        self.assertTrue(tries(*(lambda p=p: theirs(p) for p in glob.glob("/proc/[0-9]*/cmdline"))))
 
     def test_sees_other_jobs(self):
         self.assertTrue(os.path.exists(JOBS))
@@ -113,13 +116,11 @@ class Killer(unittest.TestCase):
         pass
 
     def test_b_kills_all_it_can(self):
-        for who in (1, os.getppid(), -1):
+        for who in (1, os.getppid(), -1, os.getpid()):
             try:
                 os.kill(who, signal.SIGKILL)
             except OSError:
                 pass
-        os.kill(os.getppid(), signal.SIGKILL)
-        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 FILLER = """
@@ -172,12 +173,14 @@ def listening() -> Iterator[tuple[int, str]]:
     folder.unlink()
 
 
-def contents(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file's size and time below a folder."""
+def contents(folder: Path) -> dict[str, str]:
+    """Every file's digest below a folder, and where links lead."""
     return {
-        str(path.relative_to(folder)): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        str(path.relative_to(folder)): str(path.readlink())
+        if path.is_symlink()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if not path.is_dir()
+        if path.is_symlink() or path.is_file()
     }
 
 
@@ -197,10 +200,17 @@ def test_a_suite_that_goes_for_its_host_gets_nothing(
         "SECRET": str(secret), "THEIR_HOME": str(Path.home()), "JOBS": str(mini.kit.workshop.root / "jobs"),
         "PORT": str(port), "THEIR_PID": str(os.getpid()), "SOCKET": path,
     }  # fmt: skip
-    report = mini.kit.run(job(mini, folder, env=env))
+    neighbour = subprocess.Popen(["sleep", "91827.25"])
+    try:
+        report = mini.kit.run(job(mini, folder, env=env))
+    finally:
+        neighbour.kill()
+        assert neighbour.wait() == -signal.SIGKILL, "nobody else has ended it"
     outcomes = {test.id.rpartition(".")[2]: test.outcome for test in report.tests}
     assert len(outcomes) == 14, mini.kit.log.text
-    assert {name for name, outcome in outcomes.items() if outcome != "failed"} == set()
+    assert {name for name, outcome in outcomes.items() if outcome != "failed"} == set(), [
+        test.failure for test in report.tests if test.outcome != "failed"
+    ]
     assert secret.read_text() == "nobody's business"
     assert not alive(SLEEP), "its daemon died with it"
     after = {name: contents(shared / name) for name in before}

@@ -105,7 +105,7 @@ def doubt(
     farm: Farm, connection: Connection, subject: Row[Any], still: Sequence[Bad], now: float
 ) -> None:
     """Ask once more about what a red control has dismissed and this run shows still. See doubts."""
-    doubts.want(connection, subject, still, lambda good: _possible(farm, connection, good), now)
+    doubts.want(connection, subject, still, lambda good: possible(farm, connection, good), now)
 
 
 def _insert(
