@@ -3,7 +3,7 @@
     python tests/bench/sandbox.py [--rounds 5] [--suite computing] [--suite processes] [--json]
 
 The suites are parts of CPython's own, run by the Python that runs this: *computing* (parsers, pickling, typing: one
-process), *processes* (command lines, modules run as programs, signals: hundreds of processes). Outside: a
+process), *processes* (command lines, signals: hundreds of processes). Outside: a
 plain process of the job's user, its output read from a pipe. Inside: `sandbox.run` as a job is run, with caps on the rung
 that `doctor` names, watched by the kit. Both use the same processors, folders of one file system, environment and user.
 The order changes from round to round; before the first, each side runs once unmeasured. CPU time is that of the whole
@@ -47,7 +47,7 @@ SUITES: Final = {
         "test_json", "test_collections", "test_statistics", "test_typing", "test_enum",
         "test_difflib", "test_inspect", "test_email", "test_decimal", "test_zipfile",
     ),
-    "processes": ("test_cmd_line", "test_py_compile", "test_runpy", "test_unittest"),
+    "processes": ("test_cmd_line", "test_py_compile", "test_unittest"),
 }  # fmt: skip
 LIMITS: Final = Limits(
     wall_seconds=3600, cpu_seconds=3600, memory_bytes=4 << 30, processes=2000,
