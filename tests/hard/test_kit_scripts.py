@@ -160,6 +160,17 @@ def test_pytest_with_xdist_tells_the_same(suite: Path) -> None:
     assert {k: v.outcome for k, v in alone.items()} == {k: v.outcome for k, v in shared.items()}
 
 
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+def test_pytest_shows_its_tests_no_path_of_ours(tmp_path: Path, args: tuple[str, ...]) -> None:
+    (tmp_path / "test_it.py").write_text(f"""
+import os, subprocess, sys
+def test_it():
+    assert {str(INSIDE)!r} not in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    assert subprocess.call([sys.executable, "-c", "import pybots_pytest"]) == 1
+""")
+    assert [test.outcome for test in pytest_told(tmp_path, *args).values()] == ["passed"]
+
+
 def test_pytest_retries_only_what_is_asked_for(suite: Path) -> None:
     only = ("test_import.py", "test_all.py::test_fail", "test_all.py::test_address[0x…]#2")
     found = pytest_told(suite, only=only)

@@ -16,6 +16,23 @@ from pybots_ids import Numbered, stable
 WORST = ("passed", "xfailed", "skipped", "xpassed", "failed", "error")
 
 
+def unseen(environ, here=os.path.dirname(os.path.abspath(__file__))):
+    """Take our folder out of PYTHONPATH again: tests look at it, and what they start shall not find us.
+
+    xdist's workers get this process's sys.path. Where a tool's pytest was told of us by PYTEST_ADDOPTS, all that it starts is.
+    """
+    if "pybots_pytest" in environ.get("PYTEST_ADDOPTS", ""):
+        return
+    rest = [part for part in environ.get("PYTHONPATH", "").split(os.pathsep) if part != here]
+    if any(rest):
+        environ["PYTHONPATH"] = os.pathsep.join(rest)
+    else:
+        environ.pop("PYTHONPATH", None)
+
+
+unseen(os.environ)
+
+
 class Running(object):
     """What is known of the test that runs."""
 
