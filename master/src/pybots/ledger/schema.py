@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -189,6 +190,7 @@ tests = Table(
     Column("name", Text, nullable=False, unique=True),
 )
 
+_BAD = text("until_run IS NULL AND signature IS NOT NULL")
 spans = Table(  # outcomes over time, written by complete routine runs at the lane's head only; open: until_run IS NULL
     "spans",
     metadata,
@@ -206,6 +208,8 @@ spans = Table(  # outcomes over time, written by complete routine runs at the la
     # "What changed between these two runs" reads only what began or ended in between.
     Index(None, "lane_id", "from_position"),
     Index(None, "lane_id", "until_position"),
+    # What is bad now: a few among the thousands of each lane.
+    Index("ix_spans_bad", "lane_id", "from_run", sqlite_where=_BAD, postgresql_where=_BAD),
 )
 
 flakes = Table(  # an outcome that chance explains: a retry did not repeat it; a retry never erases the event
