@@ -104,7 +104,16 @@ def test_a_project_is_checked_by_file_or_by_name(farm: Path, tmp_path: Path) -> 
 def test_new_writes_a_file_that_is_right_and_never_overwrites(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("project", "new", "frog", "--git", "https://example.org/frog", "--directory", tmp_path)
+    words = (
+        "project",
+        "new",
+        "frog",
+        "--git",
+        "https://example.org/frog",
+        "--offline",
+        "--directory",
+        tmp_path,
+    )
     assert run(*words) == 0
     written = (tmp_path / "frog.toml").read_text()
     assert 'git = "https://example.org/frog"' in written and "index" not in written

@@ -21,6 +21,8 @@ from pybots.config.examine import examine
 from pybots.config.projects import ProjectFile, examine_project
 from pybots.config.scaffold import Guesses, draft, look_at
 from pybots.core.model import GitBranch, Own, Project, Source
+from pybots.laptop.peek import peek
+from pybots.laptop.workbench import LaptopError
 
 OK: Final = 0
 MISTAKES: Final = 1
@@ -88,14 +90,18 @@ def _add_new(actions: Any) -> None:
     parser = actions.add_parser(
         "new",
         help="write a first project file, guesses marked",
-        description="Writes <directory>/NAME.toml. With --source it looks at a checkout or unpacked sdist. "
+        description="Writes <directory>/NAME.toml after a look at the repository or the newest sdist: pyproject.toml, tox.ini, "
+        "noxfile.py, setup.cfg and the layout; nothing of it is executed. "
         "Exit status: 0 written, 1 refused.",
     )
     parser.add_argument("name", metavar="NAME", help="the project's name: a-z, 0-9, '-'")
     parser.add_argument("--git", default="", metavar="URL", help="its repository")
     parser.add_argument("--index", default="", metavar="NAME", help="its name on the package index")
     parser.add_argument(
-        "--source", type=Path, metavar="FOLDER", help="a checkout or unpacked sdist"
+        "--source", type=Path, metavar="FOLDER", help="a checkout or unpacked sdist to look at"
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="look at nothing but --source, fetch nothing"
     )
     parser.add_argument(
         "--directory",
@@ -172,14 +178,28 @@ def main_new(arguments: argparse.Namespace) -> int:
     problems = list(_new_problems(arguments))
     if problems:
         return _tell(problems, "", as_json=False)
-    guesses = look_at(arguments.source) if arguments.source else Guesses()
     index = arguments.index or ("" if arguments.git else arguments.name)
+    try:
+        guesses = _guesses(arguments, index)
+    except LaptopError as error:
+        mend = "correct --git or --index, or write a draft without a look: --offline"
+        return _tell([Problem("", "", str(error), mend)], "", as_json=False)
     path: Path = arguments.directory / f"{arguments.name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(draft(arguments.name, index=index, git=arguments.git, guesses=guesses))
     _, problems = examine_project(path)
     return _tell(problems, f"written: {path}; look at the lines marked as a guess", as_json=False)
+
+
+def _guesses(arguments: argparse.Namespace, index: str) -> Guesses:
+    """What a look at the sources tells. Raises LaptopError."""
+    if arguments.source:
+        return look_at(arguments.source)
+    if arguments.offline:
+        return Guesses()
+    with peek(index, arguments.git) as tree:
+        return look_at(tree)
 
 
 def _new_problems(arguments: argparse.Namespace) -> Iterable[Problem]:

@@ -80,3 +80,57 @@ def test_every_draft_loads_and_marks_its_guesses(tmp_path: Path) -> None:
         path.write_text(text)
         assert load_project(path).test.args == guesses.args
         assert "# a guess: " in text
+
+
+def test_the_tests_needs_come_from_tox_where_nothing_else_names_them(tmp_path: Path) -> None:
+    """Lines for some environments only, paths out of the tree and what is no requirement are left out."""
+    tree = make_tree(
+        tmp_path,
+        tox_dot_ini="[testenv]\ndeps =\n    pytest>=8\n    -r{toxinidir}/requirements/test.txt\n    py312: mock\n"
+        "    -r ../x.txt\n    -e .\nextras = all, x\ncommands = pytest {posargs}\n",
+        requirements__test_dot_txt="mock\n",
+    )
+    guesses = look_at(tree)
+    assert (guesses.runner, guesses.requirements, guesses.extras) == (
+        "pytest",
+        ("pytest>=8",),
+        ("all", "x"),
+    )
+    assert (
+        guesses.requirement_files == ("requirements/test.txt",) and "tox.ini" in guesses.needs_why
+    )
+
+
+def test_other_commands_are_left_to_tox_and_nox(tmp_path: Path) -> None:
+    tox = make_tree(tmp_path / "a", tox_dot_ini="[testenv]\ncommands = python run_it.py\n")
+    assert (look_at(tox).runner, look_at(tox).args) == ("tox", ("py",))
+    text = "import nox\n@nox.session(python=['3.12'])\ndef unit_tests(session): ...\n@nox.session\ndef docs(s): ...\n"
+    nox = make_tree(tmp_path / "b", noxfile_dot_py=text)
+    assert (look_at(nox).runner, look_at(nox).args) == ("nox", ("unit_tests",))
+
+
+def test_metadata_tells_addresses_and_the_import_name(tmp_path: Path) -> None:
+    tree = make_tree(
+        tmp_path,
+        pyproject_dot_toml='[project]\nname = "frog"\n[project.urls]\nHomepage = "https://frog.example.org/"\n'
+        'Issues = "javascript:alert(1)"\n',
+    )
+    (tmp_path / "PKG-INFO").write_text(
+        "Name: frog\nProject-URL: Bug Tracker, https://b.example.org/\n\nProject-URL: Bugs, x"
+    )
+    (tmp_path / "src/MySQLdb").mkdir(parents=True)
+    (tmp_path / "src/MySQLdb/__init__.py").touch()
+    (tmp_path / "src/MySQLdb/_frog.c").touch()
+    guesses = look_at(tree)
+    assert (guesses.homepage, guesses.tracker) == (
+        "https://frog.example.org/",
+        "https://b.example.org/",
+    )
+    assert 'modules = ["MySQLdb"]' in draft("frog", index="frog", git="", guesses=guesses)
+
+
+def test_tests_that_lie_in_the_package_are_found(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, frog__tests__test_a_dot_py="import unittest\n")
+    assert look_at(tree).args == ("discover", "-s", "frog/tests", "-t", ".")
+    make_tree(tmp_path, frog__tests__test_b_dot_py="import pytest\n")
+    assert (look_at(tree).runner, look_at(tree).args) == ("pytest", ("frog/tests",))

@@ -10,8 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pybots.config import envs
+
 GUESS: Final = "  # a guess: "
+_NO_PACKAGES: Final = frozenset({"tests", "test", "docs", "doc", "examples", "benchmarks"})
 _TEST_GROUPS: Final = ("tests", "test", "testing")
+_HOMES: Final = ("homepage", "home", "documentation", "docs", "source", "repository", "github")
+_TRACKERS: Final = (
+    "tracker",
+    "issues",
+    "bug tracker",
+    "issue tracker",
+    "bugs",
+    "bug reports",
+    "issues tracker",
+)
 
 
 @dataclass(frozen=True)
@@ -25,28 +38,49 @@ class Guesses:
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ("pytest",)
+    requirement_files: tuple[str, ...] = ()
     needs_why: str = "what the tests import besides the project"
     compiled: bool = False
+    module: str = ""
+    homepage: str = ""
+    tracker: str = ""
 
 
 def look_at(folder: Path) -> Guesses:
     """Guess from pyproject.toml, tox.ini, setup.cfg and the layout. Nothing is executed."""
     data = _pyproject(folder)
-    tests = next((name for name in ("tests", "test") if (folder / name).is_dir()), "")
+    tests = _tests(folder)
     groups = tuple(name for name in _TEST_GROUPS if name in data.get("dependency-groups", {}))[:1]
     optional = data.get("project", {}).get("optional-dependencies", {})
     extras = () if groups else tuple(name for name in _TEST_GROUPS if name in optional)[:1]
     runner, why, args, directory = _runner(folder, data, tests)
+    named = bool(groups or extras)
+    told = envs.of_tox(_text(folder / "tox.ini"))
+    from_tox = not named and bool(told.requirements or told.files or told.extras or told.groups)
+    if runner in ("tox", "nox"):
+        told, named, from_tox = envs.Told(), False, False
+        groups, extras = (), ()
+    files = tuple(name for name in told.files if (folder / name).is_file()) if from_tox else ()
+    plain = ("pytest",) if runner == "pytest" and not named else ()
+    urls = _urls(folder, data)
     return Guesses(
         runner=runner,
         runner_why=why,
         args=args,
         directory=directory,
-        extras=extras,
-        groups=groups,
-        requirements=() if groups or extras or runner != "pytest" else ("pytest",),
-        needs_why="pyproject.toml names it" if groups or extras else Guesses.needs_why,
+        extras=told.extras if from_tox else extras,
+        groups=told.groups if from_tox else groups,
+        requirements=told.requirements if from_tox else plain,
+        requirement_files=files,
+        needs_why="pyproject.toml names it"
+        if named
+        else "tox.ini names it"
+        if from_tox
+        else Guesses.needs_why,
+        homepage=urls[0],
+        tracker=urls[1],
         compiled=_compiled(folder),
+        module=_module(folder, _package(folder, data)),
     )
 
 
@@ -65,12 +99,19 @@ def _runner(
         return "trial", "its settings run trial", (_package(folder, data),), "."
     if "pytest" in settings:
         return "pytest", "its settings mention pytest", (), "."
+    if tests and any(b"import pytest" in path.read_bytes() for path in _files(folder / tests)):
+        return "pytest", "its tests import it", (tests,), "."
     if any(folder.glob("**/conftest.py")):
         return "pytest", "there is a conftest.py", (tests,) if tests else (), "."
+    if session := envs.of_nox(_text(folder / "noxfile.py")).session:
+        return "nox", "its noxfile.py has this session", (session,), "."
+    commands = envs.of_tox(_text(folder / "tox.ini")).commands
+    if commands and "unittest" not in commands:
+        return "tox", "its tox.ini runs something else than the runners known here", ("py",), "."
     return (
         "unittest",
         "nothing mentions another runner",
-        ("discover", "-s", tests) if tests else (),
+        (("discover", "-s", tests, *(("-t", ".") if "/" in tests else ()))) if tests else (),
         ".",
     )
 
@@ -85,6 +126,58 @@ def _has_pytest_section(folder: Path) -> bool:
         if parser.has_section(section):
             return True
     return (folder / "pytest.ini").is_file()
+
+
+def _tests(folder: Path) -> str:
+    """The folder of the tests, from the top; "" when none is seen."""
+    places = [
+        folder / "tests",
+        folder / "test",
+        *sorted(folder.glob("*/tests")),
+        *sorted(folder.glob("src/*/tests")),
+    ]
+    found = (path for path in places if path.is_dir())
+    return next((path.relative_to(folder).as_posix() for path in found), "")
+
+
+def _files(tests: Path) -> list[Path]:
+    """Some of the tests' files."""
+    return [
+        path
+        for path in sorted(tests.glob("**/*.py"))[:200]
+        if path.is_file() and not path.is_symlink()
+    ]
+
+
+def _module(folder: Path, name: str) -> str:
+    """The import name: a package of that name, else the first there is; "" when none is seen."""
+    places = [
+        path.parent
+        for top in (folder / "src", folder)
+        for path in sorted(top.glob("*/__init__.py"))
+    ]
+    names = [
+        path.name for path in places if path.name not in _NO_PACKAGES and path.name.isidentifier()
+    ]
+    return name if name in names else next(iter(names), "")
+
+
+def _urls(folder: Path, data: dict[str, Any]) -> tuple[str, str]:
+    """(homepage, tracker) by what pyproject.toml or an sdist's PKG-INFO calls them; "" where nothing is said."""
+    found = {str(k).lower(): str(v) for k, v in _table(data.get("project", {}), "urls").items()}
+    for line in _text(folder / "PKG-INFO").partition("\n\n")[0].splitlines():
+        if line.startswith("Project-URL: "):
+            name, _, address = line.removeprefix("Project-URL: ").partition(", ")
+            found.setdefault(name.lower(), address)
+    return tuple(  # type: ignore[return-value] # two of them
+        next((found[n] for n in names if re.fullmatch(r"https?://[^\s\"@]+", found.get(n, ""))), "")
+        for names in (_HOMES, _TRACKERS)
+    )
+
+
+def _table(data: Any, key: str) -> dict[str, Any]:
+    found = data.get(key, {}) if isinstance(data, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _compiled(folder: Path) -> bool:
@@ -115,20 +208,21 @@ def draft(name: str, *, index: str, git: str, guesses: Guesses) -> str:
     lines = [
         f"# {name}: a first draft. `pybots project check {name}.toml`, then `pybots try {name}`.",
         f"title = {_toml(name)}",
-        f'homepage = ""{GUESS}fill it in, and the tracker too',
-        'tracker = ""',
+        f"homepage = {_toml(guesses.homepage)}{GUESS}{'as its metadata says' if guesses.homepage else 'fill it in'}",
+        f"tracker = {_toml(guesses.tracker)}{GUESS}{'as its metadata says' if guesses.tracker else 'fill it in'}",
         'notify = []  # who hears of new failures: ["you@example.org"]',
         "timeout_minutes = 30",
     ]
     if guesses.compiled:
         why = "it has C code; a lost extension is a failure"
-        lines.append(f"modules = [{_toml(name.replace('-', '_'))}]{GUESS}{why}")
+        module = guesses.module or re.sub(r"\W", "_", name)
+        lines.append(f"modules = [{_toml(module)}]{GUESS}{why}")
     if index:
         lines += ["", "[source.release]", f"index = {_toml(index)}"]
     if git:
         lines += ["", "[source.trunk]", f"git = {_toml(git)}"]
     lines += ["", "[install]"]
-    for key in ("extras", "groups", "requirements"):
+    for key in ("extras", "groups", "requirements", "requirement_files"):
         value = getattr(guesses, key)
         if value:
             lines.append(f"{key} = {_toml(list(value))}{GUESS}{guesses.needs_why}")

@@ -123,7 +123,7 @@ def _head_of(source: GitBranch) -> Revision:
 
 def _sdist(farm: Farm, source: IndexSource) -> Revision:
     with requests.Session() as session:
-        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or _system_certificates()
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or system_certificates()
         package = newest(_packages(farm, session, source.name), source)
         sha256 = package.digests.get("sha256", "")
         if not (sha256 and farm.store.has(sha256)):
@@ -157,7 +157,7 @@ def _packages(farm: Farm, session: requests.Session, name: str) -> list[Distribu
 def sdist_versions(farm: Farm, name: str) -> list[str]:
     """The versions of a distribution that the index has an sdist of, without yanked ones. Raises SourceError."""
     with requests.Session() as session:
-        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or _system_certificates()
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or system_certificates()
         try:
             packages = _packages(farm, session, name)
         except requests.RequestException as error:
@@ -209,7 +209,7 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
     yield from response.iter_content(1 << 16)
 
 
-def _system_certificates() -> str | bool:
+def system_certificates() -> str | bool:
     """The system's certificates where it has them: a farm behind a proxy of its own trusts what its machine trusts."""
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     return str(bundle) if bundle.is_file() else True
