@@ -169,6 +169,20 @@ def test_without_an_answer_a_failure_is_believed(world: Farm, silence: str) -> N
 
 
 @pytest.mark.deep
+def test_a_second_opinion_that_is_lost_believes_nothing(world: Farm) -> None:
+    """It has a subject as well, but nobody's news wait for it."""
+    world.seen(1, GOOD)
+    bad = world.seen(2, BAD)
+    world.answer([make_test(B)])
+    opinion = world.run(2, lane=world.lane(), purpose="opinion", subject=bad.run)
+    with world.farm.ledger.write() as connection:
+        row = controls.run_of(connection, opinion)
+        assert row is not None
+        controls.lost(world.farm, connection, row, "the worker went away", 1.0)
+    assert world.breakage().state == "suspected"
+
+
+@pytest.mark.deep
 def test_chance_in_a_lane_that_is_red_already_leaves_the_rest(world: Farm) -> None:
     red = make_test("tests/test_it.py::test_c", "failed", "KeyError: 'c'")
     world.seen(1, [*GOOD, red])

@@ -221,8 +221,8 @@ def _concern(connection: Connection, row: Row[Any]) -> Concern:
 def lost(farm: Farm, connection: Connection, run: Row[Any], reason: str, now: float) -> None:
     """A run is given up for good. If it was a control, or the new combination once more, what waited for it is opened
     without."""
-    if run.subject is None:
-        return
+    if run.purpose not in ("control", "retry") or run.subject is None:
+        return  # second opinions have a subject, too
     opened = again.lost(connection, run.subject, now)
     if run.purpose == "control":
         nothing = control.unanswered(f"the control run was lost: {reason}")
