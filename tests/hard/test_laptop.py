@@ -17,6 +17,9 @@ import pytest
 from pybots.miniature.world import World
 from pybots_worker.sandbox import probe
 
+PATIENCE = 900.0
+"""Seconds for a command; each takes some ten on a quiet machine."""
+
 
 @dataclass(frozen=True)
 class Laptop:
@@ -46,7 +49,7 @@ class Laptop:
             self.command(*words, folder=folder),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == status, f"{done.returncode}: {done.stdout}\n{done.stderr}"
