@@ -202,7 +202,7 @@ def _crowd(root: Path, options: argparse.Namespace) -> Iterator[Crowd]:
     names = [f"p{number:03}" for number in range(options.workers)]
     for name in names:
         (folder / f"{name}.toml").write_text(text)
-    yard.settle(projects=names)
+    yard.settle(projects=names, second_opinions=0)
     crowd = Crowd(yard, root / "workers", options.workers, Reader(yard.farm.config.web.port))
     for number in range(options.workers):
         crowd.enrol(f"w{number:03}", number % options.hosts)
@@ -258,8 +258,7 @@ def work(crowd: Crowd, rounds: int) -> dict[str, Any]:
     began, spent = time.time(), pages.cpu_seconds(crowd.master)
     seconds = 0.0
     for _ in range(rounds):
-        crowd.yard.commit("good-c-change")
-        crowd.yard.wait(lambda: _wanted(crowd.yard), "the commit's runs", PATIENCE)
+        _work_on(crowd.yard)
         crowd.yard.calm(PATIENCE)
         done = crowd.yard.rows(attempts, attempts.c.id > last)
         last = max(row.id for row in done)
@@ -280,15 +279,15 @@ def work(crowd: Crowd, rounds: int) -> dict[str, Any]:
     }
 
 
-def _wanted(yard: Yard) -> bool:
-    states = ("wanted", "dispatched", "running")
-    return bool(yard.rows(schema.runs, schema.runs.c.state.in_(states)))
+def _work_on(yard: Yard) -> None:
+    """A commit, and the farm wants its runs."""
+    sha = yard.commit("good-c-change")
+    yard.wait(lambda: yard.of(sha), "the commit's runs", PATIENCE)
 
 
 def news(crowd: Crowd, hosts: int) -> dict[str, Any]:
     """One more worker while the others work."""
-    crowd.yard.commit("good-c-change")
-    crowd.yard.wait(lambda: _wanted(crowd.yard), "the commit's runs", PATIENCE)
+    _work_on(crowd.yard)
     before = len(crowd.yard.rows(schema.attempts, schema.attempts.c.state == "lost"))
     began = time.time()
     crowd.enrol("newcomer", hosts)
