@@ -108,7 +108,10 @@ class Person:
         }
 
     def leave(self) -> None:
-        """Close the terminal: what runs in it gets a hang-up, and then no choice."""
+        """End what runs in the terminal (a worker takes no notice of a hang-up), and close it."""
+        working = os.tcgetpgrp(self._terminal)
+        if working != self.pid:
+            os.killpg(working, signal.SIGTERM)
         os.close(self._terminal)
         time.sleep(1)
         os.killpg(self.pid, signal.SIGKILL)
