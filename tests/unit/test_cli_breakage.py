@@ -39,6 +39,7 @@ def test_the_list_has_what_stands_the_oldest_first(
     assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [2, 1]
 
 
+@pytest.mark.deep
 def test_an_answer_is_set_and_what_is_not_given_stays(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,6 +58,7 @@ def test_an_answer_is_set_and_what_is_not_given_stays(
     assert "CPython's bug" in capsys.readouterr().out
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

@@ -50,6 +50,7 @@ def test_show_of_tox_names_the_forced_environment(
     assert "tox run -e py-x" in said and "--notest" in said and "--skip-pkg-install" in said
 
 
+@pytest.mark.deep
 def test_upkeep_lists_what_wants_a_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "projects").mkdir()
     (tmp_path / "projects" / "x.toml").write_text(SMALL)

@@ -25,6 +25,7 @@ def run(root: Path, *given: str) -> int:
     return cli.main(["tree", *given, "--farm", str(root)])
 
 
+@pytest.mark.deep
 def test_what_is_said_stands_in_the_banner_and_in_the_history(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,6 +51,7 @@ def test_what_is_said_stands_in_the_banner_and_in_the_history(
     farm.ledger.close()
 
 
+@pytest.mark.deep
 def test_an_open_farm_without_a_text_has_no_sign(root: Path) -> None:
     assert run(root, "close", "x") == run(root, "open") == 0
     farm = open_farm(root)

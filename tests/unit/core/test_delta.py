@@ -41,6 +41,7 @@ def search(delta: Delta, outcome: Callable[[Names], str], workers: int = 1) -> t
     return found, delta
 
 
+@pytest.mark.deep
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 3), st.integers(1, 3), st.data())
 def test_the_packages_are_found(

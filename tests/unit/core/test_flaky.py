@@ -45,6 +45,7 @@ def live(rate: Callable[[int], float], runs: int, seed: int, *, retries: int = 3
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3)
 
 
+@pytest.mark.deep
 def test_flaky_tests_are_hardly_ever_accused() -> None:
     """At most once in a thousand of their failures, news of risen rates included (the issue's number)."""
     all_told = [

@@ -102,6 +102,7 @@ def test_a_report_that_ends_before_it_began_is_recorded(world: World) -> None:
     )
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

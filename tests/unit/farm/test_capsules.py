@@ -57,6 +57,7 @@ def test_a_capsule_comes_back_from_its_file_and_holds_nothing_of_the_farms_own(
     assert len(data) < 10_000
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [

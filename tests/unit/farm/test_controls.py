@@ -64,6 +64,7 @@ def test_a_green_control_and_a_second_failure_confirm(world: Farm) -> None:
     assert world.cell(2).state == "new_failure"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -109,6 +110,7 @@ def hours(world: Farm, number: float) -> None:
     world.farm.clock.now += 3600 * number  # type: ignore[attr-defined]
 
 
+@pytest.mark.deep
 def test_what_was_dismissed_and_lasts_is_asked_about_again(world: Farm) -> None:
     """The index was down when the control ran. It came back, and the failure stayed: somebody must hear of it."""
     world.seen(1, GOOD)
@@ -316,6 +318,7 @@ def test_what_passes_again_before_the_control_comes_is_over(world: Farm) -> None
     assert world.subjects() == []
 
 
+@pytest.mark.deep
 def test_a_breakage_that_comes_back_is_suspected_again_and_counted(world: Farm) -> None:
     world.seen(1, GOOD)
     world.seen(2, BAD)

@@ -261,6 +261,7 @@ def test_the_same_failure_elsewhere_joins_and_tells_only_the_other_project(world
     ]  # fmt: skip
 
 
+@pytest.mark.deep
 def test_a_project_that_joins_a_breakage_that_is_back_is_told_again(world: World) -> None:
     """It has heard of the fix in between."""
     lanes = [world.lane(), world.lane("buoy")]
@@ -310,6 +311,7 @@ def test_the_farms_fault_is_made_again_and_told_to_the_admin_once(world: World) 
     assert world.counts()["spans"] == 0
 
 
+@pytest.mark.deep
 def test_a_test_that_comes_and_goes_in_one_lane_may_do_so_in_the_next(world: World) -> None:
     """The first time that all its retries fail is no news, in a project where it is known to be flaky."""
     other = world.lane(flavour="debug")

@@ -103,6 +103,7 @@ def test_what_is_not_known_is_missing(farm: Farm, book: Book, tag: str, since: s
         releasepage.page(farm, Visit(), tag, since)
 
 
+@pytest.mark.deep
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     farm = make_farm(tmp_path, migrated=True)
     broken_since(farm)

@@ -50,6 +50,7 @@ def text(row: Any) -> str:
     return str(body.get_content())
 
 
+@pytest.mark.deep
 def test_one_commit_that_breaks_many_projects_is_one_letter_to_the_list(world: World) -> None:
     lanes = [world.lane(f"p{n}") for n in range(4)]
     for lane in lanes:
@@ -143,6 +144,7 @@ def mass_red(world: World, *, control: str, state: str) -> None:
         threads.consider(world.farm, connection, world.farm.clock())
 
 
+@pytest.mark.deep
 def test_most_lanes_red_at_once_is_held_and_the_farms_doing_goes_to_the_admin(world: World) -> None:
     mass_red(world, control="red", state="dismissed")
     (breaker,) = world.rows(schema.breakers)
@@ -153,6 +155,7 @@ def test_most_lanes_red_at_once_is_held_and_the_farms_doing_goes_to_the_admin(wo
     assert letter.audience == "admin" and "it is not CPython" in letter.subject
 
 
+@pytest.mark.deep
 def test_most_lanes_red_at_once_with_a_green_control_is_one_thread(world: World) -> None:
     mass_red(world, control="green", state="open")
     assert world.rows(schema.breakers)[0].state == "python"
@@ -161,6 +164,7 @@ def test_most_lanes_red_at_once_with_a_green_control_is_one_thread(world: World)
     assert len({row.thread for row in world.rows(outbox)}) == 1
 
 
+@pytest.mark.deep
 def test_a_breaker_that_has_let_go_does_not_trip_again(world: World) -> None:
     """Whatever is recorded afterwards: nothing is held twice, and nobody is told that it was the farm."""
     mass_red(world, control="green", state="open")
@@ -172,6 +176,7 @@ def test_a_breaker_that_has_let_go_does_not_trip_again(world: World) -> None:
     assert world.rows(outbox, outbox.c.audience == "admin") == []
 
 
+@pytest.mark.deep
 def test_a_breaker_whose_lanes_all_pass_again_is_over_without_a_word(world: World) -> None:
     """A revert came before any control could tell: that it was the farm would be a guess."""
     mass_red(world, control="wanted", state="suspected")
@@ -183,6 +188,7 @@ def test_a_breaker_whose_lanes_all_pass_again_is_over_without_a_word(world: Worl
     assert world.rows(outbox) == []
 
 
+@pytest.mark.deep
 def test_a_breaker_that_nothing_settles_is_the_admins_until_somebody_answers(world: World) -> None:
     mass_red(world, control="none", state="open")
     assert world.rows(outbox) == []

@@ -251,6 +251,7 @@ def test_the_json_says_the_same(farm: Farm, book: Book) -> None:
     assert [item["id"] for item in api.commit(farm, sha(2))["runs"]] == [run]
 
 
+@pytest.mark.deep
 def test_a_page_costs_the_same_few_queries_however_long_the_history_is(
     farm: Farm, book: Book
 ) -> None:

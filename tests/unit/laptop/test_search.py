@@ -129,6 +129,7 @@ def test_a_red_that_was_there_before_is_told_apart(tmp_path: Path) -> None:
     assert "Mapping" in result["standing"][0]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("stop_at", [1, 3, 5, 7, 9])
 def test_a_session_that_was_stopped_goes_on_without_repeating_a_probe(
     tmp_path: Path, stop_at: int

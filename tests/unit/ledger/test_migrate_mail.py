@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic import command
 from sqlalchemy import insert, select, text, update
 from tests.unit.farm.builders import make_farm
@@ -74,6 +75,7 @@ def before(path: Path) -> Ledger:
     return open_ledger(path)
 
 
+@pytest.mark.deep
 def test_what_was_told_before_the_upgrade_is_not_told_again(tmp_path: Path) -> None:
     before(tmp_path / "ledger.sqlite").close()
     farm = make_farm(tmp_path, migrated=True)

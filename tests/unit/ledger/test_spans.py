@@ -158,6 +158,7 @@ history = st.lists(
 )
 
 
+@pytest.mark.deep
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

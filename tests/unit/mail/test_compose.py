@@ -436,6 +436,7 @@ def test_the_weekly_digest_leads_with_what_nobody_answered_the_oldest_loudest() 
     assert max(len(line) for line in body.splitlines()) <= 78
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("evil", EVIL)
 def test_digests_are_as_harmless(evil: str) -> None:
     week = replace(

@@ -28,6 +28,7 @@ PAGES = {
 every_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 
 
+@pytest.mark.deep
 @every_page
 def test_markup_and_terminal_controls_are_text(page: Page) -> None:
     html = render(poisoned(page, MARKUP + CONTROLS))
@@ -47,6 +48,7 @@ def _nothing_was_added(found: Element) -> None:
         assert not any(attribute.startswith("on") for attribute in element.attributes)
 
 
+@pytest.mark.deep
 @every_page
 def test_an_address_that_is_not_ours_or_http_never_becomes_a_link(page: Page) -> None:
     """Which addresses are safe is tested in test_status_text; here: that no template forgets to ask."""

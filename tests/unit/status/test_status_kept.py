@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import pybots_status
 from pybots_status import render
 from pybots_status.kept import Kept
@@ -53,6 +55,7 @@ def test_a_kept_macro_has_its_name_alone() -> None:
         assert text.count(f"{{% macro {name}(") == 1, name
 
 
+@pytest.mark.deep
 def test_a_console_of_kept_pieces_is_the_one_made_anew() -> None:
     """Also when one cell, the branch or the layout has changed since."""
     page = SAMPLES["console"]

@@ -54,6 +54,7 @@ def test_a_page_has_one_place_for_rows() -> None:
         assert places or not live.picture(html).rows, name
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", [FULL, *list(SAMPLES)[::9]])
 def test_pieces_are_whole_elements_and_none_is_forgotten(name: str) -> None:
     html = render(SAMPLES[name])

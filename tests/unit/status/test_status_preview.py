@@ -18,6 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.deep
 def test_every_sample_is_a_file(folder: Path) -> None:
     assert {path.stem for path in folder.glob("*.html")} == {*SAMPLES, "index"}
 

@@ -29,6 +29,7 @@ def root(name: str) -> Element:
 every_sample = pytest.mark.parametrize("name", SAMPLES)
 
 
+@pytest.mark.deep
 def test_every_template_compiles() -> None:
     environment = make_environment()
     names = environment.list_templates(extensions=["html"])
@@ -52,6 +53,7 @@ def test_pages_are_frozen_and_keyword_only() -> None:
         assert kinds == {Parameter.KEYWORD_ONLY}, kind
 
 
+@pytest.mark.deep
 @every_sample
 def test_the_document_is_well_formed_and_inert(name: str) -> None:
     """Ids are unique; a strict Content-Security-Policy holds: nothing inline, no handlers; at most three requests."""
@@ -78,6 +80,7 @@ def _is_inert(element: Element) -> None:
             assert ADDRESS.match(value), value
 
 
+@pytest.mark.deep
 @every_sample
 def test_the_document_is_accessible(name: str) -> None:
     """A language, a title, one heading, a skip link to the content; real tables; links that say something."""

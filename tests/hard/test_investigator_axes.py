@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.hard import farm_yard
+from tests.hard.farm_yard import Yard
 
 from pybots.farm import local
 from pybots.ledger import schema
-from tests.hard import farm_yard
-from tests.hard.farm_yard import Yard
 
 PATIENCE = 600.0
 OWN = """\
