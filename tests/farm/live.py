@@ -179,6 +179,7 @@ def make(
             "buildbot.www_port": cli_up.free_port(0),
             "store.reserve_bytes": 100 << 20,
             "investigator.probes_per_day": 0,  # tests that want it say so
+            "second_opinions": 0,  # chance must not decide what a test sees
             **(settings or {}),
         },
     )

@@ -39,7 +39,7 @@ def make_farm(root: Path, *, migrated: bool = False, **config: Any) -> Farm:
     tokens.make_key(folder.secrets)
     return Farm(
         folder=folder,
-        config=FarmConfig(**config),
+        config=FarmConfig(**{"second_opinions": 0, **config}),  # no chance in tests
         projects={},
         ledger=ledger,
         store=Store(folder.store, reserve=0),
