@@ -19,7 +19,7 @@ MEMORY = "/dev/shm"
 IN_MEMORY = {"unit": 1 << 30, "farm": 6 << 30, "browser": 6 << 30}
 """The tiers whose files are thousands, small and soon gone, and the room in bytes that there must be for them in memory.
 
-On a disk they cost a third of the time, and half a minute more to remove."""
+On a busy disk making and removing them costs minutes."""
 QUICK = ("lint", "unit", "farm", "browser")
 TIERS = (*QUICK, "hard", "cpython")
 LINT = (

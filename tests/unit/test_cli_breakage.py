@@ -29,6 +29,7 @@ def run(root: Path, *words: str) -> int:
     return cli.main(["breakage", *words, "--farm", str(root)])
 
 
+@pytest.mark.deep
 def test_the_list_has_what_stands_the_oldest_first(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

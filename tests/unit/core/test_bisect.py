@@ -71,6 +71,7 @@ def culprit(found: Conclusion) -> Culprit:
     return found
 
 
+@pytest.mark.deep
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3000), st.data())
 def test_a_noiseless_search_is_exact_in_the_least_probes(count: int, data: st.DataObject) -> None:

@@ -220,6 +220,7 @@ def test_one_line_is_one_line(text: str) -> None:
     assert made.splitlines() in ([], [made])
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "piece", ["{", "}", "{,", "0", "a.", "/tmp/", " ", "\n", 'File "', "x:1: ", "0x", "1-"]
 )

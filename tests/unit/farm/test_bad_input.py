@@ -69,6 +69,7 @@ def test_a_name_made_to_harm_is_kept_in_normal_form(world: World, name: str) -> 
     assert world.go(3, [make_test(name), other]).verdict == "fixed"
 
 
+@pytest.mark.deep
 def test_of_duplicate_ids_the_worst_counts_once(world: World) -> None:
     name = "tests/test_it.py::test_a"
     world.go(1, [make_test(name), make_test(name)])
@@ -80,6 +81,7 @@ def test_of_duplicate_ids_the_worst_counts_once(world: World) -> None:
     assert world.rows(schema.runs)[-1].counts["failed"] == 1
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("skew", [-400 * DAY, -DAY, DAY, 400 * DAY])
 def test_a_workers_clock_orders_nothing(world: World, skew: float) -> None:
     """Lanes are ordered by commit and by when the master began an attempt; phases by how long they took."""

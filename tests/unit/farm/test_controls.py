@@ -90,6 +90,7 @@ def test_what_could_not_be_collected_is_controlled_and_mended(
     assert world.seen(4, GOOD).verdict == "passed"
 
 
+@pytest.mark.deep
 def test_a_red_control_blocks_the_run_and_what_follows(world: Farm) -> None:
     world.seen(1, GOOD)
     bad = world.seen(2, BAD)
@@ -177,6 +178,7 @@ def test_what_was_dismissed_ends_without_a_word(world: Farm) -> None:
     assert world.subjects() == []
 
 
+@pytest.mark.deep
 def test_a_dismissed_failure_in_another_lane_is_suspected_again(world: Farm) -> None:
     for lane in (world.lane(), world.lane(flavour="debug")):
         world.seen(1, GOOD, lane=lane)
@@ -188,6 +190,7 @@ def test_a_dismissed_failure_in_another_lane_is_suspected_again(world: Farm) -> 
     assert world.breakage().state == "open"
 
 
+@pytest.mark.deep
 def test_a_red_control_is_asked_for_again_in_a_lane_that_joined(world: Farm) -> None:
     """One worker's trouble must not dismiss what another lane has found meanwhile."""
     lanes = [world.lane(), world.lane(flavour="debug")]
@@ -204,6 +207,7 @@ def test_a_red_control_is_asked_for_again_in_a_lane_that_joined(world: Farm) -> 
     assert [world.verdict(one.run) for one in (first, second)] == ["blocked", "blocked"]
 
 
+@pytest.mark.deep
 def test_a_green_control_in_a_lane_that_joined_confirms(world: Farm) -> None:
     lanes = [world.lane(), world.lane(flavour="debug")]
     for lane in lanes:
@@ -475,6 +479,7 @@ def test_a_commit_that_shares_a_run_shows_no_news(world: Farm) -> None:
 # What the pages and the JSON say ---------------------------------------------------
 
 
+@pytest.mark.deep
 def test_since_when_it_fails_what_changed_and_how_flaky_it_is(world: Farm) -> None:
     name = "tests/test_it.py::test_c"
     well, ill = make_test(name), make_test(name, "failed", "TypeError: x", retried=("passed",))

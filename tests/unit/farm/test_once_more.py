@@ -25,6 +25,7 @@ def world(tmp_path: Path) -> Iterator[Farm]:
     made.farm.ledger.close()
 
 
+@pytest.mark.deep
 def test_what_passes_once_more_was_chance_and_nobody_hears_of_it(world: Farm) -> None:
     world.seen(1, GOOD)
     bad = world.seen(2, BAD)
@@ -47,6 +48,7 @@ def test_what_passes_once_more_was_chance_and_nobody_hears_of_it(world: Farm) ->
     assert world.seen(3, GOOD).verdict == "passed", "nothing was broken, so nothing is fixed"
 
 
+@pytest.mark.deep
 def test_the_new_combination_once_more_is_the_very_same(world: Farm, monkeypatch: Any) -> None:
     world.seen(1, GOOD)
     bad = world.seen(2, BAD)
@@ -136,6 +138,7 @@ def test_what_passes_again_is_not_run_once_more(world: Farm) -> None:
     assert world.one(schema.runs, run).state == "dropped"
 
 
+@pytest.mark.deep
 def test_chance_explains_a_failure_once_not_run_after_run(world: Farm) -> None:
     """What fails in every routine run and passes in every other is broken, whatever the reason."""
     world.seen(1, GOOD)

@@ -78,6 +78,7 @@ def test_a_fix_closes_the_breakage_and_answers_in_its_thread(world: World) -> No
     assert f"In-Reply-To: {first.message_id}" in second.message.replace("\r\n ", " ")
 
 
+@pytest.mark.deep
 def test_the_same_failure_again_after_a_fix_opens_the_same_breakage_again(world: World) -> None:
     for position, tests in enumerate([GOOD, BAD, GOOD, BAD]):
         recorded = world.go(position, tests)
@@ -192,6 +193,7 @@ def test_what_a_run_and_its_attempt_keep(world: World) -> None:
     assert attempt.report == row.report
 
 
+@pytest.mark.deep
 def test_a_revision_that_did_not_install_has_not_shown_which_tests_it_has(world: World) -> None:
     """The project has removed a test. That the commit before could not be installed makes no loss of it."""
     failure = make_failure("uv: exit 1", "SyntaxError: invalid syntax")
@@ -276,6 +278,7 @@ def test_a_project_that_joins_a_breakage_that_is_back_is_told_again(world: World
     assert [(row.run_id, row.topic) for row in told] == [(4, "opened"), (6, "fixed"), (8, "again")]
 
 
+@pytest.mark.deep
 def test_a_threads_letter_tells_what_was_fixed_in_that_thread(world: World) -> None:
     other = make_test("tests/test_it.py::test_a", "failed", "KeyError: 'x'")
     for position, tests in enumerate([GOOD, BAD, [other, BAD[1]], GOOD]):
@@ -328,6 +331,7 @@ def test_a_test_that_comes_and_goes_in_one_lane_may_do_so_in_the_next(world: Wor
     assert world.rows(schema.breakages)[0].bad_position == 2
 
 
+@pytest.mark.deep
 def test_what_passed_alone_is_no_proof_that_a_flaky_test_is_broken(world: World) -> None:
     """It failed again in order, by chance; the next run in which every retry fails is not the second such run."""
     once = make_test("tests/test_it.py::test_b", "failed", "OSError: busy", retried=("passed",))

@@ -76,6 +76,7 @@ def test_the_first_interpreter_of_its_kind_accuses_nobody(world: World) -> None:
     assert len(world.subjects()) == 1
 
 
+@pytest.mark.deep
 def test_two_flavours_that_break_alike_are_one_breakage_and_one_letter(world: World) -> None:
     for flavour in ("release", "debug"):
         world.build(1, flavour=flavour)
@@ -138,6 +139,7 @@ def test_a_build_that_promises_what_is_not_there_is_refused(world: World, what: 
     assert world.one(schema.runs, run).state == "running"
 
 
+@pytest.mark.deep
 def test_a_projects_failure_and_an_interpreters_do_not_mix(world: World) -> None:
     """A lane's fix doesn't close the interpreter's breakage."""
     world.build(1)
@@ -193,6 +195,7 @@ def test_once_a_day_an_interpreter_is_installed_as_users_do(world: World) -> Non
     assert due(world, 3, later=builds.PLAIN_EVERY + 1)
 
 
+@pytest.mark.deep
 def test_after_a_plain_install_that_failed_all_are_plain_until_one_passes(world: World) -> None:
     world.build(1, plain=True)
     world.build(2, plain=True, ok=False, phase="install", said="error: no ensurepip")

@@ -58,6 +58,7 @@ def broken_since(farm: Farm) -> Book:
     return made
 
 
+@pytest.mark.deep
 def test_a_breakage_explains_what_got_worse(farm: Farm, book: Book) -> None:
     page = releasepage.page(farm, Visit(), "main", "v1")
     render(page)

@@ -100,6 +100,7 @@ def test_a_suspicion_waits_for_its_control(world: World, monkeypatch: pytest.Mon
     assert "Confirmed." in text(world.letters()[0])
 
 
+@pytest.mark.deep
 def test_killed_at_any_letter_all_of_them_are_written_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +269,7 @@ def worker(world: World, **values: Any) -> None:
         connection.execute(insert(schema.workers).values(**plain))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -291,6 +293,7 @@ def test_a_missing_workers_owner_is_told_once(
     assert [row.recipients[0] for row in world.rows(outbox)] == told
 
 
+@pytest.mark.deep
 def test_digests_come_once_and_only_when_there_is_something(world: World) -> None:
     farm = replace(
         world.farm,
@@ -343,6 +346,7 @@ def test_a_lane_red_for_long_is_parked_until_somebody_acts(world: World) -> None
     assert parked() == {}
 
 
+@pytest.mark.deep
 def test_a_lane_that_was_always_red_is_parked_until_something_changes(world: World) -> None:
     """Nobody is accused of what its first run showed, so there is no breakage that could tell."""
     lane = world.lane("p0")

@@ -58,6 +58,7 @@ def test_the_banner_counts_projects_and_never_takes_unknown_for_green(
     )
 
 
+@pytest.mark.deep
 def test_without_workers_the_page_says_why_nothing_happens(farm: Farm, book: Book) -> None:
     def said() -> list[str]:
         return [one.text for one in front.console(farm, VISIT, Asked()).frame.notices]

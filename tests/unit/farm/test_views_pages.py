@@ -74,6 +74,7 @@ def render_all(farm: Farm) -> None:
 # An empty ledger, a silent master --------------------------------------------------------------------------------
 
 
+@pytest.mark.deep
 def test_an_empty_ledger_has_all_its_pages(farm: Farm) -> None:
     render_all(farm)
     page = front.console(farm, VISIT, Asked())
@@ -135,6 +136,7 @@ def test_a_commit_is_found_by_a_unique_prefix_only(farm: Farm, book: Book) -> No
             commitpage.commit(farm, VISIT, wrong)
 
 
+@pytest.mark.deep
 def test_a_lane_is_found_by_slug_and_by_id(farm: Farm, book: Book) -> None:
     book.history(1, 60)
     number = book.lane("django")

@@ -96,6 +96,7 @@ def broken_from(culprit: int, **others: str) -> Script:
     return lambda index: others.get(f"at{index}", GONE if index >= culprit else "")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize("culprit", [1, 7, 29])
 def test_the_culprit_is_found_and_proved(tmp_path: Path, culprit: int, jobs: int) -> None:

@@ -63,6 +63,7 @@ def test_the_migrated_database_is_exactly_what_the_metadata_says(
     direct.close()
 
 
+@pytest.mark.deep
 def test_upgrading_twice_is_upgrading_once(path: Path) -> None:
     assert migrate.upgrade(path) == migrate.upgrade(path) == migrate.head()
     migrate.check(path)

@@ -57,6 +57,7 @@ def test_an_address_that_is_not_ours_or_http_never_becomes_a_link(page: Page) ->
             assert value == "data:," or (value.startswith(("/", "#")) and value[:2] != "//")
 
 
+@pytest.mark.deep
 @every_page
 def test_an_empty_string_everywhere_still_renders(page: Page) -> None:
     assert "<main" in render(poisoned(page, ""))

@@ -23,6 +23,7 @@ def test_every_sample_is_a_file(folder: Path) -> None:
     assert {path.stem for path in folder.glob("*.html")} == {*SAMPLES, "index"}
 
 
+@pytest.mark.deep
 def test_every_link_leads_to_a_file(folder: Path) -> None:
     there = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
     for page in folder.glob("*.html"):

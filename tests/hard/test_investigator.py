@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
+from tests.hard import farm_yard
+from tests.hard.farm_yard import Yard
 
 from pybots.farm import cycle
 from pybots.ledger import schema
-from tests.hard import farm_yard
-from tests.hard.farm_yard import Yard
 
 PATIENCE = 300.0
 BEFORE = ("good-lib-change", "good-c-change", "docs-only", "good-lib-change", "good-c-change")
