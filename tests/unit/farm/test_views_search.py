@@ -65,7 +65,7 @@ def test_the_range_shrinks_probe_by_probe(farm: Farm) -> None:
              (11, "skip", {}), (10, None, {})]  # fmt: skip
     numbers = []
     for position, outcome, more in asked:
-        numbers.append(book.run(lane, position, None, purpose="probe"))
+        numbers.append(book.run(lane, position, None, purpose="probe", state="running"))
         probe(farm, numbers[-1], outcome, **more)
     page = breakagepage.breakage(farm, Visit(), 1, Digests(farm.store))
     html = render(page)
@@ -77,6 +77,30 @@ def test_the_range_shrinks_probe_by_probe(farm: Farm) -> None:
     assert said[sha(13)] == ("new_failure", f"fails in run {numbers[2]}")
     assert said[sha(11)][0] == "unknown" and said[sha(10)][0] == "running"
     assert said[sha(17)] == ("new_failure", "") and said[sha(12)] == ("none", "")
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ("wanted", ("queued", "waits for a worker")),
+        ("running", ("running", "under way")),
+        ("dropped", ("unknown", "given up before it ran")),
+    ],
+)
+def test_a_probe_without_an_answer_says_what_became_of_it(
+    farm: Farm, state: str, shown: tuple[str, str]
+) -> None:
+    book = Book(farm)
+    book.history(1, 3)
+    lane = book.lane("django")
+    good, bad = book.run(lane, 1), book.run(lane, 3, "new_failure")
+    book.breakage(bad, {lane: ["t"]}, good_position=1, bad_position=3)
+    investigate(farm, lane, good, bad, state="done", status="overtaken")
+    asked = book.run(lane, 2, None, purpose="probe", state=state)
+    probe(farm, asked, None)
+    page = breakagepage.breakage(farm, Visit(), 1, Digests(farm.store))
+    assert page.search is not None
+    assert [(row.state, row.said) for row in page.search.probes] == [shown]
 
 
 def test_the_proof_is_shown_and_the_culprit_named(farm: Farm) -> None:

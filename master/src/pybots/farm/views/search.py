@@ -26,13 +26,18 @@ STATUS: Final[Mapping[str, str]] = {
     "overtaken": "left alone",
 }
 STAGES: Final = {"cross": "which kind of change", "search": "which change", "confirm": "the proof"}
-SAID: Final[Mapping[str | None, tuple[State, str]]] = {
+SAID: Final[Mapping[str, tuple[State, str]]] = {
     "good": ("passed", "passes"),
     "bad": ("new_failure", "fails"),
     "skip": ("unknown", "says nothing"),
     "lost": ("infra", "lost by the farm"),
-    None: ("running", "under way"),
 }
+UNDER_WAY: Final[tuple[State, str]] = ("running", "under way")
+UNANSWERED: Final[Mapping[str, tuple[State, str]]] = {
+    "wanted": ("queued", "waits for a worker"),
+    "dropped": ("unknown", "given up before it ran"),
+}
+"""Of a probe without an outcome, by the state of its run; else it is under way."""
 
 
 def search(connection: Connection, breakage: Any) -> Search | None:
@@ -65,7 +70,7 @@ def _probes(connection: Connection, number: int) -> Sequence[Any]:
     return connection.execute(
         select(
             probes.c.run_id, probes.c.stage, probes.c.mix, probes.c.place, probes.c.why,
-            probes.c.outcome, probes.c.worker, probes.c.answered, runs.c.position, commits.c.sha,
+            probes.c.outcome, probes.c.worker, probes.c.answered, runs.c.position, runs.c.state, commits.c.sha,
         )
         .join(runs, runs.c.id == probes.c.run_id)
         .join(
@@ -106,7 +111,10 @@ def _shrinking(found: Sequence[Any], ends: tuple[int, int]) -> tuple[ProbeRow, .
 
 
 def _probe(one: Any, left: int) -> ProbeRow:
-    state, said = SAID.get(one.outcome, SAID["skip"])
+    if one.outcome is None:
+        state, said = UNANSWERED.get(one.state, UNDER_WAY)
+    else:
+        state, said = SAID.get(one.outcome, SAID["skip"])
     return ProbeRow(
         run=one.run_id,
         state=state,
