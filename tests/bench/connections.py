@@ -224,7 +224,7 @@ def _crowd(root: Path, options: argparse.Namespace) -> Iterator[Crowd]:
 def measure(crowd: Crowd, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     crowd.yard.wait(crowd.listening, "the master's port")
     crowd.yard.wait(lambda: crowd.yard.rows(schema.runs), "the first wish", PATIENCE)
-    time.sleep(2)
+    time.sleep(2)  # the first plan's work ends before anything is measured
     alone = crowd.memory()
     joined = join(crowd, options.hosts)
     crowd.yard.calm(PATIENCE)

@@ -113,7 +113,7 @@ class Person:
         if working != self.pid:
             os.killpg(working, signal.SIGTERM)
         os.close(self._terminal)
-        time.sleep(1)
+        time.sleep(1)  # what was ended is no child of ours: there is nothing to wait on
         os.killpg(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 

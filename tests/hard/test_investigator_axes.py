@@ -92,5 +92,5 @@ def test_a_projects_commit_and_a_dependencys_release_are_found_and_told(yard: Ya
     blamed = {(row.axis, row.blamed) for row in yard.rows(schema.breakages)}
     assert blamed == {("project", culprit), ("dependency", "resin==1.2")}
     yard.calm(PATIENCE)
-    said = " ".join(str(one.get_body(("plain",)).get_content()) for one in yard.letters())  # type: ignore[union-attr]
+    said = " ".join(str(one.get_body(("plain",)).get_content()) for one in yard.letters())  # type: ignore[union-attr] # ours have a plain part
     assert culprit[:12] in said and "resin==1.2" in said

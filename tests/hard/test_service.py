@@ -166,7 +166,7 @@ def test_the_unit_keeps_the_worker_running_until_the_farm_wants_it_no_more(
     until(lambda: machine.systemctl("is-active", UNIT) == "failed", "its end")
     assert machine.show("ExecMainStatus") == "4"
     restarts = machine.show("NRestarts")
-    time.sleep(1)
+    time.sleep(1)  # ten times RestartSec: a restart would have come
     assert machine.show("NRestarts") == restarts, "nobody starts a worker that is not wanted"
 
     assert machine.kit("leave", "--yes", "--root", str(root)).returncode == 0
