@@ -61,17 +61,19 @@ def _lanes(projects: dict[str, Project], connection: Connection, now: float) -> 
         newest = _newest(connection, lane.id)
         if newest is None:
             continue
-        since = _since(connection, lane.id, newest)
-        if newest.failure_kind in UNCOLLECTED and newest.verdict != "blocked":
-            yield Upkeep(
-                project=lane.project, source=lane.source, what="its tests no longer collect",
-                since=since, said=newest.summary,
-                propose=f"`pybots try {lane.project} --source {lane.source}`, then correct [test] or [install]",
-            )  # fmt: skip
-        elif newest.verdict == "blocked" and now - since >= RED_SECONDS:
+        if newest.verdict == "blocked":
+            since = _since(connection, lane.id, newest)
+            if now - since < RED_SECONDS:
+                continue
             yield Upkeep(
                 project=lane.project, source=lane.source, what="its control has been red for weeks",
                 since=since, said=newest.summary, propose=_pin(connection, lane),
+            )  # fmt: skip
+        elif newest.failure_kind in UNCOLLECTED:
+            yield Upkeep(
+                project=lane.project, source=lane.source, what="its tests no longer collect",
+                since=_since(connection, lane.id, newest), said=newest.summary,
+                propose=f"`pybots try {lane.project} --source {lane.source}`, then correct [test] or [install]",
             )  # fmt: skip
 
 
