@@ -366,7 +366,8 @@ class _Planter:
             return (self.chance.choice(suite.extensions or ("none",)),)
         if self.effect in ("collection", "vanished", "skipped"):
             module = self.chance.choice(steady).partition("::")[0]
-            return tuple(name for name in steady if name.startswith(f"{module}::"))
+            whole = suite.tests if self.effect == "skipped" else steady  # those that fail as well
+            return tuple(name for name in whole if name.startswith(f"{module}::"))
         if self.effect in ("crash", "timeout"):
             return (self.chance.choice(steady),)
         if self.effect in ("fails", "stdlib", "dependency"):

@@ -193,6 +193,21 @@ def test_the_commit_is_found_and_joins_breakage_and_thread(world: Farm) -> None:
     )
 
 
+def test_what_fails_in_a_dependency_is_looked_into_as_well(world: Farm) -> None:
+    """The traceback names the dependency; that a commit made its code fail is found by experiment only."""
+    world.begin()
+    values = {"axis": "dependency", "blamed": "leaf"}
+    with world.farm.ledger.write() as connection:
+        connection.execute(update(schema.breakages).values(**values))
+    found = world.until_done()
+    assert (found.status, found.axis, found.last) == ("confirmed", "interpreter", SHA)
+    breakage = world.breakage()
+    assert (breakage.axis, breakage.blamed) == ("cpython", SHA)
+    assert SHA in world.letters()[-1].message
+    world.look()
+    assert len(world.rows(schema.investigations)) == 1, "once"
+
+
 def test_an_author_is_written_to_only_by_their_own_wish(world: Farm) -> None:
     tokens.make_key(world.farm.folder.secrets)
     object.__setattr__(world.farm, "people", {"ada@example.org": "ada@home.example.org"})

@@ -421,6 +421,31 @@ def test_skipping_a_failed_test_mends_it_only_in_a_new_revision(
     assert lane.run(report(AB | {"t::a": "skipped"}), revision).verdict == verdict
 
 
+@pytest.mark.parametrize("revision", ["1.0", "2.0"])
+@pytest.mark.parametrize(
+    ("said", "skipped", "verdict"),
+    [
+        ("passed", "abc", "new_failure"), (TYPE, "abc", "new_failure"),  # one that failed hides no suite
+        ("passed", "ab", "passed"),  # its third test runs still
+    ],
+)  # fmt: skip
+def test_a_small_suite_that_is_skipped_whole_among_many(
+    revision: str, said: str, skipped: str, verdict: str
+) -> None:
+    many = {f"t/test_m.py::C::test_{n}": "passed" for n in range(100)}
+    small = {f"t/test_s.py::test_{n}": "passed" for n in "abc"}
+    lane = Lane()
+    lane.run(report(many | small))
+    lane.run(report(many | small | {"t/test_s.py::test_a": said}))
+    gone = {f"t/test_s.py::test_{n}": "skipped" for n in skipped}
+    decision = lane.run(report(many | small | gone), revision)
+    assert decision.verdict == verdict, decision.summary
+    names = {bad.id[-1] for bad in decision.new}
+    assert names == (
+        set() if verdict == "passed" else set("abc") if said == "passed" else set("bc")
+    )
+
+
 def test_a_new_revision_may_drop_a_few_tests() -> None:
     lane = Lane()
     lane.run(report(MANY), "1.0")

@@ -132,19 +132,18 @@ class _Sheet:
             self.mark(news, "skipped", "skipped", "skipped, ran before")
 
     def _whole_suites(self, fresh: Collection[str]) -> list[str]:
+        """Of the suites in which nothing runs any more, the tests that passed; what failed before is marked anyway."""
         ran: dict[str, int] = defaultdict(int)
+        running: set[str] = set()
         for name, state in self.before.items():
             if is_test(name) and state[0] in RAN:
                 ran[suite(name)] += 1
-        skipped: dict[str, list[str]] = defaultdict(list)
-        for name in fresh:
-            skipped[suite(name)].append(name)
+                if self.observed.states.get(name, ("", None))[0] != "skipped":
+                    running.add(suite(name))
         return [
-            name
-            for group, names in skipped.items()
-            if len(names) >= SUITE and len(names) == ran[group]
-            for name in names
-        ]
+            name for name in fresh
+            if suite(name) not in running and ran[suite(name)] >= SUITE
+        ]  # fmt: skip
 
     def vanished(self, fleeting: Collection[str]) -> None:
         missing = [n for n in self.before if is_test(n) and n not in self.states]
