@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Table, select, update
 
+from pybots.farm import days
 from pybots.farm.cells import look
 from pybots.farm.home import Farm, open_farm
 from pybots.ledger import migrate, schema
@@ -109,11 +110,15 @@ def fill(root: Path, runs: int, port: int) -> Farm:
 
 
 def ready(root: Path, runs: int, port: int) -> Farm:
-    """The farm in this folder, brought up to today's schema; filled first when nothing is there."""
+    """The farm in this folder, brought up to today's schema; filled first when nothing is there.
+
+    Its days are counted by the function that a running master calls every hour."""
     if not (root / "ledger.sqlite").exists():
-        return fill(root, runs, port)
+        fill(root, runs, port)
     migrate.upgrade(root / "ledger.sqlite")
-    return open_farm(root)
+    farm = open_farm(root)
+    days.count(farm)
+    return farm
 
 
 def _close_breakages(filler: Filler) -> None:

@@ -10,7 +10,7 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 from twisted.python import log
 
-from pybots.farm import health, news, workers
+from pybots.farm import days, health, news, workers
 from pybots.farm.home import Farm
 from pybots.farm.news import Event
 from pybots.farm.workers import Enrolled
@@ -26,6 +26,7 @@ from pybots.glue.watch import Watch
 NAME: Final = "pybots"
 BEAT_SECONDS: Final = 5.0
 CARE_SECONDS: Final = 60.0
+DAYS_SECONDS: Final = 3600.0
 CALM_SECONDS: Final = 1.0
 """The watchdog looks so long after news of a worker: once for all that came meanwhile."""
 
@@ -58,6 +59,7 @@ class FarmService(BuildbotService):
         self._care = Loop(
             self.master.reactor, "looking after the workers", CARE_SECONDS, self._look_after
         )
+        self._days = Loop(self.master.reactor, "counting the days", DAYS_SECONDS, self._count_days)
         self._beat = Loop(self.master.reactor, "the sign of life", BEAT_SECONDS, self._alive)
         self._look: Any = None
         self.desk.start()
@@ -71,7 +73,14 @@ class FarmService(BuildbotService):
         ]
         self._watch.start()
         await self.dispatcher.start()
-        for part in (self._beat, self._mirror, self._postman, self._janitor, self._care):
+        for part in (
+            self._beat,
+            self._mirror,
+            self._postman,
+            self._janitor,
+            self._care,
+            self._days,
+        ):
             part.start()
 
     def stopService(self) -> Any:
@@ -84,6 +93,7 @@ class FarmService(BuildbotService):
             consumer.stopConsuming()
         parts = (
             self._watch, self._care, self._mirror, self._postman, self._beat, self._janitor,
+            self._days,
         )  # fmt: skip
         for part in (*parts, self.dispatcher):
             await part.stop()
@@ -151,6 +161,9 @@ class FarmService(BuildbotService):
     async def _look_after(self) -> None:
         for name in await self.desk.call(health.look, self.desk.farm):
             log.msg(f"worker {name} was quarantined or released: its page says why")
+
+    async def _count_days(self) -> None:
+        await self.desk.call(days.count, self.desk.farm)
 
     async def _alive(self) -> None:
         await self.desk.call(news.beat, self.desk.farm, pid=os.getpid(), buildbot=buildbot.version)

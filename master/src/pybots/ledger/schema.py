@@ -242,6 +242,14 @@ cells = Table(  # prepared for the pages: one lane at one commit
     Index(None, "run_id"),
 )
 
+days = Table(  # a branch's days that are over, counted (core.days.Day): what the statistics read
+    "days",
+    metadata,
+    Column("branch", String(100), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # since the epoch, UTC
+    Column("sums", JSON, nullable=False),
+)
+
 breakages = Table(
     "breakages",
     metadata,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, bindparam, func, select
 
 from pybots.farm.views.common import run_state, state
 from pybots.farm.views.console import Column
@@ -38,20 +38,48 @@ class Build:
     run: int
 
 
+def _last_run() -> Any:
+    """The id of the newest run that built (or shall build) the interpreter."""
+    inner = runs.alias("builds")
+    return (
+        select(func.max(inner.c.id))
+        .where(
+            and_(
+                inner.c.interpreter_id == interpreters.c.id,
+                inner.c.kind == "interpreter",
+                inner.c.state != "dropped",
+            )
+        )
+        .scalar_subquery()
+    )
+
+
+# Made once: every page asks this, and making the statement takes longer than its execution.
+_TOLD: Final = (
+    select(
+        interpreters.c.platform,
+        interpreters.c.flavour,
+        func.json_group_array(
+            func.json_array(
+                commits.c.position, interpreters.c.id, interpreters.c.state,
+                runs.c.id, runs.c.state, runs.c.verdict,
+            )
+        ),
+    )
+    .join_from(commits, interpreters, interpreters.c.content_key == commits.c.content_key)
+    .join(runs, runs.c.id == _last_run(), isouter=True)
+    .where(
+        commits.c.branch == bindparam("branch"),
+        commits.c.position.between(bindparam("low"), bindparam("high")),
+    )
+    .group_by(interpreters.c.platform, interpreters.c.flavour)
+    .order_by(interpreters.c.platform, interpreters.c.flavour)
+)  # fmt: skip
+
+
 def told(connection: Connection, branch: str, low: int, high: int) -> dict[Column, str]:
     """Per column, the interpreters of the commits between two positions, as JSON for `read`."""
-    fact = func.json_array(
-        commits.c.position, interpreters.c.id, interpreters.c.state,
-        runs.c.id, runs.c.state, runs.c.verdict,
-    )  # fmt: skip
-    rows = connection.execute(
-        select(interpreters.c.platform, interpreters.c.flavour, func.json_group_array(fact))
-        .join_from(commits, interpreters, interpreters.c.content_key == commits.c.content_key)
-        .join(runs, runs.c.id == _last_run(), isouter=True)
-        .where(commits.c.branch == branch, commits.c.position.between(low, high))
-        .group_by(interpreters.c.platform, interpreters.c.flavour)
-        .order_by(interpreters.c.platform, interpreters.c.flavour)
-    ).all()
+    rows = connection.execute(_TOLD, {"branch": branch, "low": low, "high": high}).all()
     return {Column(platform, flavour): text for platform, flavour, text in rows}
 
 
@@ -71,22 +99,6 @@ def cells(column: Column, text: str) -> str:
             known[build.position] = build
     made = [(build.position, build.run, build.state, 0) for build in known.values()]
     return msgspec.json.encode(made).decode()
-
-
-def _last_run() -> Any:
-    """The id of the newest run that built (or shall build) the interpreter."""
-    inner = runs.alias("builds")
-    return (
-        select(func.max(inner.c.id))
-        .where(
-            and_(
-                inner.c.interpreter_id == interpreters.c.id,
-                inner.c.kind == "interpreter",
-                inner.c.state != "dropped",
-            )
-        )
-        .scalar_subquery()
-    )
 
 
 def _build(
