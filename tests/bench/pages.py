@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -157,13 +157,15 @@ def cpu_seconds(pid: int) -> float:
 
 
 def measure(
-    farm: Farm, port: int, rounds: int, process: subprocess.Popen[bytes]
+    farm: Farm, port: int, rounds: int, process: subprocess.Popen[bytes], only: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Milliseconds, queries and bytes of every page."""
+    """Milliseconds, queries and bytes of every page, or of these kinds only."""
     client, chance = Client(port), random.Random(1)
     found: dict[str, dict[str, Any]] = {}
     shown = newest_runs(farm)
     for kind, address in addresses(farm, chance).items():
+        if only and kind not in only:
+            continue
         cold, warm, sent = [], [], []
         begun = cpu_seconds(process.pid)
         for _ in range(rounds):
