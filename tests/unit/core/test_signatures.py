@@ -106,6 +106,14 @@ error: Failed to build `{package} @ file:///pybots/source`
         File "<string>", line {line}, in get_version
       AttributeError: module 'configparser' has no attribute '{name}'
 """  # fmt: skip
+GONE = """\
+Traceback (most recent call last):
+  File "/pybots/source/tests/{module}.py", line {line}, in {module}
+    use({line})
+  File "{inner}", line {line}, in use
+    return there({line})
+{said}
+"""
 CPYTHON = """\
 gcc -c -fno-strict-overflow -I. -o Objects/{file}.o Objects/{file}.c
 Objects/{file}.c: In function 'list_append':
@@ -146,7 +154,61 @@ def dependency(project: str = "anchor", caller: str = "go", line: int = 1) -> st
     return DEPENDENCY.format(project=project, caller=caller, line=line)
 
 
+def gone(
+    said: str, module: str = "test_a", project: str = "anchor", inner: str = "/pybots/source/go.py"
+) -> str:
+    """A failure that says this; the line differs in every call."""
+    text = GONE.format(module=module, line=len(said) + len(module), inner=inner, said=said)
+    return sign(text, project=project, where=f"tests/{module}.py::{module}")
+
+
+NO_SUITE = "AttributeError: module 'unittest' has no attribute 'makeSuite'"
+UTCNOW = "DeprecationWarning: datetime.datetime.utcnow() is deprecated and scheduled for removal"
+
 FAMILIES: dict[str, list[str]] = {
+    "a library's function is gone, wherever it is missed": [
+        gone(NO_SUITE), gone(NO_SUITE, "test_b"), gone(f"{NO_SUITE}. Did you mean: 'TestSuite'?"),
+        gone(NO_SUITE, project="buoy", inner="/pybots/source/buoy/go.py"),
+        gone(NO_SUITE, inner=f"{SITE}/anchor/go.py"),
+    ],
+    "another of its functions is": [gone(NO_SUITE.replace("makeSuite", "findTestCases"))],
+    "a dependency misses it": [
+        gone(NO_SUITE, p, p, f"{SITE}/resin/{m}.py") for p, m in (("anchor", "core"), ("buoy", "more"))
+    ],
+    "another dependency misses it": [gone(NO_SUITE, inner=f"{SITE}/amber/core.py")],
+    "a project's own function is gone": [
+        gone("AttributeError: module 'anchor.core' has no attribute 'go'", m) for m in ("test_a", "test_b")
+    ],
+    "another project's own function of that name is": [
+        gone("AttributeError: module 'anchor.core' has no attribute 'go'", project="buoy")
+    ],
+    "a removed module": [
+        gone("ModuleNotFoundError: No module named 'distutils'", m, p) for m, p in (("test_a", "anchor"), ("test_b", "buoy"))
+    ],
+    "a name of a module": [
+        gone(f"ImportError: cannot import name 'Mapping' from 'collections' ({where}/collections/__init__.py)", m)
+        for where, m in ((LIB, "test_a"), ("/usr/lib/python3.16", "test_b"))
+    ],
+    "an assertion of unittest, in any class": [
+        gone(f"AttributeError: '{c}' object has no attribute 'assertEquals'") for c in ("TestA", "TestB")
+    ],
+    "a method of a class": [
+        gone("AttributeError: 'Thread' object has no attribute 'isAlive'", m) for m in ("test_a", "test_b")
+    ],
+    "a keyword of a function": [
+        gone("TypeError: Random.shuffle() got an unexpected keyword argument 'random'", m) for m in ("test_a", "test_b")
+    ],
+    "a deprecation that is an error": [gone(UTCNOW), gone(UTCNOW, "test_b")],
+    "what got None may have any cause": [gone("AttributeError: 'NoneType' object has no attribute 'group'")],
+    "and this another": [gone("AttributeError: 'NoneType' object has no attribute 'group'", inner="/pybots/source/b.py")],
+    "a call of some __init__": [gone("TypeError: __init__() got an unexpected keyword argument 'random'")],
+    "of some other __init__": [
+        gone("TypeError: __init__() got an unexpected keyword argument 'random'", inner="/pybots/source/b.py")
+    ],
+    "a circular import": [gone("AttributeError: partially initialized module 'anchor' has no attribute 'go'")],
+    "another one": [
+        gone("AttributeError: partially initialized module 'anchor' has no attribute 'go'", inner="/pybots/source/b.py")
+    ],
     "unittest, other line": [sign(UNITTEST.format(line=n, a=4)) for n in (10, 99)],
     "unittest, other value": [sign(UNITTEST.format(line=10, a=5))],
     "pytest long, other line and address": [

@@ -460,6 +460,19 @@ def test_any_text_can_be_sent_and_comes_back(subject: str, body: str) -> None:
     assert made.get_content().endswith("\n")
 
 
+def test_breakages_that_say_the_same_are_said_once() -> None:
+    """Told apart by their frames, which no reader of a letter sees."""
+    same = [replace(ROW, breakage=n, failing=(f"t::test_{n}",), lanes=n % 3) for n in range(1, 8)]
+    other = replace(ROW, breakage=9, failing=("t::other",), error="ValueError: no")
+    _, body = text(rows=(*same, other))
+    assert "8 breakages in this thread's news:" in body
+    assert "  anchor  TypeError: unhashable type (7 breakages, 2 lanes)\n" in body
+    assert body.count("TypeError: unhashable type") == 3, (
+        "in the table, above its tests, and in the tail"
+    )
+    assert all(f"      t::test_{n}\n" in body for n in range(1, 8)) and "other error" not in body
+
+
 def test_tests_with_one_error_keep_their_ends() -> None:
     """A parametrised file of long names stays readable: the error once, and what tells the tests apart."""
     long = "tests/" + "x" * 80 + "::test_serializer"

@@ -2,7 +2,8 @@
 
 A sha256 over the failure's kind, exception type, message shape and top frames (or signal, or compiler error). The test
 is left out while the frames tell where it failed, so that one cause in forty tests is one failure; where they don't,
-project and test come in, so that two causes never share a signature for want of evidence.
+project and test come in, so that two causes never share a signature for want of evidence. Where the message names the
+cause itself (`telling`), the frames are left out as well: a function that is gone is one failure wherever it is missed.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import re
 from typing import Final
 
 from pybots.core.causes import cause
-from pybots.core.frames import SOURCE, Frame, frames, top
+from pybots.core.frames import SOURCE, STDLIB, Frame, frames, top
 from pybots.core.model import FailureKind
 from pybots.core.normal import plain, shape
+from pybots.core.telling import told
 from pybots_worker.contract import Failure
 
 VAGUE: Final = frozenset(
@@ -56,11 +58,21 @@ def _parts(kind: FailureKind, failure: Failure, project: str, where: str) -> lis
                 shape(message),
                 plain(why.package),
             ]  # a dependency's: whoever wants it
+    if kind in ("test", "collection") and (said := told(name, message)):
+        owner = _foreign(failure, project)  # a dependency that misses it is a failure of its own
+        own = [] if owner or said.standard else [project]
+        return [kind, name.rsplit(".", 1)[-1], *said.what, owner, *own]
     # What does not say what went wrong needs the test to tell.
     vague = name.rsplit(".", 1)[-1] in VAGUE or not message
     found = top(frames(failure.detail), callers=vague)
     parts = [kind, name, shape(message), *(_frame(frame, n) for n, frame in enumerate(found))]
     return parts + _context(kind, name, message, found, project, where)
+
+
+def _foreign(failure: Failure, project: str) -> str:
+    """The installed package, other than the project, in whose frames it failed; "" when there is none."""
+    inner = next((frame.owner for frame in frames(failure.detail) if frame.owner != STDLIB), SOURCE)
+    return "" if inner == SOURCE or plain(inner) == plain(project) else inner
 
 
 def _frame(frame: Frame, depth: int) -> str:

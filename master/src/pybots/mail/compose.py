@@ -6,6 +6,7 @@ What workers and commits say is data: control characters are gone, lines are cut
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pybots.core.normal import one_line
@@ -136,9 +137,10 @@ def _known(rows: Sequence[Row]) -> str:
 def _news(story: Story) -> Iterator[str]:
     if len(story.rows) > 1 and (len(story.projects()) > 1 or len(story.breakages()) > SHOWN_ERRORS):
         yield from _table(story, f"{number(len(story.rows), 'breakage')} in this thread's news:")
-    for row in _one_each(story.rows)[:SHOWN_ERRORS]:
+    errors = _alike(_one_each(story.rows))
+    for row in errors[:SHOWN_ERRORS]:
         yield from _failing(row)
-    left = len(story.breakages()) - SHOWN_ERRORS
+    left = len(errors) - SHOWN_ERRORS
     if left > 0:
         yield f"  … and {number(left, 'other error')}"
     tail = quoted(story.rows[0].tail, SHOWN_LINES) if story.rows else []
@@ -152,15 +154,35 @@ def _one_each(rows: Sequence[Row]) -> list[Row]:
     return list({row.breakage: row for row in reversed(rows)}.values())[::-1]
 
 
+def _alike(rows: Sequence[Row]) -> list[Row]:
+    """Rows that say the same of one project as one row with all their tests: their frames differ, a reader sees none."""
+    found: dict[tuple[str, str, str, str], Row] = {}
+    for row in rows:
+        key = (row.project, row.error, row.axis, row.blamed)
+        known = found.get(key)
+        if known:
+            row = replace(
+                known, failing=(*known.failing, *row.failing), count=known.count + row.count
+            )
+        found[key] = row
+    return list(found.values())
+
+
 def _table(story: Story, head: str) -> Iterator[str]:
     yield head
     yield ""
     width = min(24, max((len(row.project or "CPython") for row in story.rows), default=0))
-    lines = []
+    same: dict[tuple[str, str], list[Row]] = {}
     for row in story.rows:
-        where = f" ({number(row.lanes, 'lane')})" if row.lanes > 1 else ""
-        name = cut(row.project or "CPython", width).ljust(width)
-        lines.append(cut(f"  {name}  {one_line(row.error, 200)}", WIDTH - len(where)) + where)
+        same.setdefault((row.project or "CPython", one_line(row.error, 200)), []).append(row)
+    lines = []
+    for (project, error), rows in same.items():
+        times, lanes = len(rows), max(row.lanes for row in rows)
+        words = [f"{times} breakages"] * (times > 1) + [number(lanes, "lane")] * (lanes > 1)
+        where = f" ({', '.join(words)})" if words else ""
+        lines.append(
+            cut(f"  {cut(project, width).ljust(width)}  {error}", WIDTH - len(where)) + where
+        )
     yield from counted(lines, SHOWN_ROWS)
     yield ""
 
