@@ -220,7 +220,6 @@ def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parsed(argv)
     corpus = json.loads(arguments.corpus.read_text())
-    chosen = lambda one: not arguments.case or one["id"] in arguments.case  # noqa: E731
     found: dict[str, Any] = {
         "corpus": arguments.corpus.name,
         "range": arguments.scope,
@@ -234,7 +233,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             ("cases", corpus.get("cases", [])),
             ("decoys", corpus.get("decoys", [])),
         ):
-            for entry in filter(chosen, entries):
+            for entry in entries:
+                if arguments.case and entry["id"] not in arguments.case:
+                    continue
                 console.rule(entry["id"])
                 if arguments.cold:
                     forget(bench)

@@ -458,7 +458,10 @@ def test_the_commit_that_lets_it_build_again_is_found_by_builds_alone(world: Far
     world.build(1)
     world.build(HEAD, ok=False, said=broken)
     mender = HEAD + 4
-    truth = lambda run: broken if CULPRIT <= run.position < mender else ""  # noqa: E731
+
+    def truth(run: Row[Any]) -> str:
+        return broken if CULPRIT <= run.position < mender else ""
+
     assert world.until_done(builds=truth).last == SHA
     world.build(HEAD + 6)
     assert world.breakage().state == "fixed"

@@ -160,7 +160,10 @@ def test_where_another_failure_hides_the_beginning_that_one_is_searched_as_asked
     tmp_path: Path,
 ) -> None:
     """It broke at 9, and from 20 on it says something else: asked for the first, the first is found."""
-    script: Script = lambda index: GONE if 9 <= index < 20 else "ValueError: later" * (index >= 20)  # noqa: E731
+
+    def script(index: int) -> str:
+        return GONE if 9 <= index < 20 else "ValueError: later" * (index >= 20)
+
     blind = search(tmp_path / "blind", script)[0].run()
     assert blind["status"] == "undecided" and blind["hidden"]["culprit"]["id"] == f"{9:040x}"
     asked = search(tmp_path / "asked", script, like=GONE)[0].run()
@@ -170,13 +173,18 @@ def test_where_another_failure_hides_the_beginning_that_one_is_searched_as_asked
 
 def test_ends_that_do_not_tell_are_moved_inside(tmp_path: Path) -> None:
     """The old end does not build, the new one does not build either: two commits in between show it."""
-    script: Script = lambda index: "no build" if not 4 <= index < 25 else broken_from(17)(index)  # noqa: E731
+
+    def script(index: int) -> str:
+        return "no build" if not 4 <= index < 25 else broken_from(17)(index)
+
     result = search(tmp_path, script)[0].run()
     assert result["status"] == "confirmed" and result["culprit"]["id"] == f"{17:040x}"
 
 
 def test_a_failure_that_was_mended_meanwhile_is_found_when_it_is_asked_for(tmp_path: Path) -> None:
-    script: Script = lambda index: GONE if 8 <= index < 22 else ""  # noqa: E731
+    def script(index: int) -> str:
+        return GONE if 8 <= index < 22 else ""
+
     assert search(tmp_path / "blind", script)[0].run()["reason"] == "the bad end passes"
     result = search(tmp_path / "asked", script, like=GONE)[0].run()
     assert result["culprit"]["id"] == f"{8:040x}"
