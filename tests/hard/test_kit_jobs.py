@@ -117,6 +117,26 @@ def test_extension_modules_are_listed_and_a_lost_one_is_not(mini: Mini) -> None:
     assert without.modules == ()
 
 
+def test_the_very_same_installation_takes_its_own_build_again(mini: Mini) -> None:
+    """Wheel and tree, editable or not; a control builds anew."""
+    source = git_source(mini.world.projects_dir / "frond")
+
+    def again(install: Install, purpose: str = "routine") -> tuple[Report, bool]:
+        job = mini.kit.project_job(
+            mini.python, source, DISCOVER, install, purpose=purpose, env={"OF": "this test"}
+        )
+        return mini.kit.run(job), "minutes ago is used" in mini.kit.log.text
+
+    for install in (Install(), Install(editable=True)):
+        first, reused = again(install)
+        assert not reused and first.modules == ("frond._fern",), mini.kit.log.text
+        second, reused = again(install)
+        assert reused and second.modules == first.modules, mini.kit.log.text
+        assert outcomes(second) == outcomes(first) and second.lock == first.lock
+        assert set(outcomes(second).values()) == {"passed"}
+        assert not again(install, "control")[1]
+
+
 def test_what_fails_once_is_tried_again_and_both_are_told(mini: Mini) -> None:
     source = git_source(mini.world.projects_dir / "bad-first-try")
     report = mini.kit.run(mini.kit.project_job(mini.python, source, DISCOVER))

@@ -2,7 +2,8 @@
 
     cache/interpreters/<sha256>/data/   unpacked interpreters, mounted read-only
     cache/sources/<sha256>/data         blobs
-    cache/uv/<project>.<n>/             uv's cache, one project's own: no job can plant a wheel for another
+    cache/uv/<project>.<n>/             uv's cache, one project's own: no job can plant a wheel for another; beside it the
+                                        project's own builds (`phases/own.py`), which only the kit writes
     cache/ccache/                       writable in interpreter builds only
     cache/configure/<key>               configure's answers
 
@@ -177,7 +178,7 @@ class UvCaches:
             (folder / "size").unlink(missing_ok=True)
             _forget(data, interpreter=not same, wheels=not same and not keep)
             yield data
-            (folder / "size").write_text(str(tree_bytes(data)))
+            (folder / "size").write_text(str(tree_bytes(folder)))
 
     @contextlib.contextmanager
     def _free(self, project: str) -> Iterator[Path]:
@@ -321,14 +322,19 @@ def _flatten(path: Path) -> None:
 
 def tree_bytes(path: Path) -> int:
     """Bytes on disk of a file or a tree; links are not followed, what vanishes meanwhile counts nothing."""
-    total, todo = 0, [path]
+    try:
+        total = path.lstat().st_blocks * 512
+    except OSError:
+        return 0
+    todo = [str(path)] if path.is_dir() and not path.is_symlink() else []
     while todo:
-        here = todo.pop()
-        with contextlib.suppress(OSError):
-            found = here.lstat()
-            total += found.st_blocks * 512
-            if here.is_dir() and not here.is_symlink():
-                todo += here.iterdir()
+        # A cache has thousands of files: one call each, not three.
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
     return total
 
 

@@ -104,7 +104,7 @@ def lease(caches: UvCaches, key: str, *, keep: bool = False) -> list[str]:
     return found
 
 
-def test_the_project_itself_is_always_built_anew(tmp_path: Path) -> None:
+def test_what_uv_built_of_the_project_itself_is_forgotten(tmp_path: Path) -> None:
     caches = UvCaches(tmp_path, 1 << 30)
     lease(caches, "k")
     assert lease(caches, "k") == ["interpreter-v4", "pypi", "wheels-v5"]

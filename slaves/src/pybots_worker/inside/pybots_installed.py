@@ -3,7 +3,8 @@
 
 `lock` are the installed distributions but the project itself; `modules` the import names of compiled extension
 modules: the project's own, or those below the names given.
-    pybots_installed.py TARGET SOURCE [NAME ...]
+    pybots_installed.py TARGET SOURCE[:KEPT] [NAME ...]
+The project was installed from SOURCE, or as the wheel that lies in KEPT.
 Runs on Python 3.6 and later; standard library only.
 """
 
@@ -38,15 +39,15 @@ def recorded(path):
         return []
 
 
-def is_own(path, source):
-    """Whether the distribution was installed from the folder `source` (PEP 610)."""
+def is_own(path, folders):
+    """Whether the distribution was installed from one of the folders (PEP 610)."""
     try:
         with open(os.path.join(path, "direct_url.json"), encoding="utf-8") as file:
             url = json.load(file).get("url", "")
     except (OSError, ValueError, AttributeError):
         return False
-    address = "file://" + source
-    return url == address or url.startswith(address + "/")
+    addresses = ["file://" + folder for folder in folders]
+    return any(url == address or url.startswith(address + "/") for address in addresses)
 
 
 def module_name(path):
@@ -70,7 +71,9 @@ def in_tree(source):
                 yield module_name(os.path.relpath(os.path.join(folder, name), top))
 
 
-def main(target, source, *names):
+def main(target, places, *names):
+    folders = places.split(":")
+    source = folders[0]
     lock, own, others = [], set(), set()
     for site in sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}):
         for entry in sorted(os.listdir(site)):
@@ -82,7 +85,7 @@ def main(target, source, *names):
             except OSError:
                 continue
             modules = {module_name(line) for line in recorded(path)}
-            if is_own(path, source):
+            if is_own(path, folders):
                 own |= modules
             else:
                 lock.append([name, version])

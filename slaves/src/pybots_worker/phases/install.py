@@ -15,10 +15,11 @@ import uv
 from pybots_worker import layout, sandbox
 from pybots_worker.contract import PREFIX, Install, Locked, ProjectWork
 from pybots_worker.errors import failed
+from pybots_worker.phases import asked, own
 from pybots_worker.phases.context import Context, kit_mount
 from pybots_worker.phases.interpreter import interpreter
 from pybots_worker.runners import tools as tool_runners
-from pybots_worker.sandbox import Mount
+from pybots_worker.sandbox import Mount, Outcome
 from pybots_worker.take import NotTakenError, take
 
 MAX_ANSWER: Final = 32 << 20
@@ -31,8 +32,7 @@ def install(context: Context) -> None:
     work = _work(context)
     with interpreter(context) as prefix, _tools(context, prefix) as tools:
         tools.uv("venv", "--python", layout.PYTHON, "--no-project", layout.VENV)
-        for arguments in steps(context, work.install):
-            tools.uv("pip", "install", *tools.common(), *arguments)
+        _install(context, tools)
         for command in work.install.commands:
             tools.command(*command)
         if work.test.runner in tool_runners.TOOLS:
@@ -41,9 +41,36 @@ def install(context: Context) -> None:
     context.machine.uv.shrink()
 
 
-def steps(context: Context, install: Install) -> Iterator[list[str]]:
+def _install(context: Context, tools: Tools) -> None:
+    """The project and what it needs; its own build is kept, or was."""
+    install, built = _work(context).install, tools.built
+    if built:
+        context.say(
+            f"the project's build of {built.age / 60:.0f} minutes ago is used: {built.wheel}"
+        )
+        tools.command("tar", "-xf", f"{layout.OWN}/{own.TREE}", "-C", layout.SOURCE)
+    since = _mark(context)
+    for arguments in steps(context, install, built):
+        tools.pip(*tools.common(), *arguments)
+    if tools.online:
+        asked.note(context, tools.cache)
+    if not built:
+        own.keep(context, tools.cache, since)
+
+
+def _mark(context: Context) -> int:
+    """This moment on the clock that the job's files are marked with (ctime, ns)."""
+    context.give("mark", "")
+    return (context.folder.given / "mark").stat().st_ctime_ns
+
+
+def steps(context: Context, install: Install, built: own.Own | None = None) -> Iterator[list[str]]:
     """The arguments of each `uv pip install`: one for all, or the requirements first when isolation is off."""
     needs = _needs(context, install)
+    if built:
+        line = built.requirement(install.extras) + "\n"
+        yield [*needs, "--requirement", context.give("own.txt", line)]
+        return
     project = [] if _work(context).test.runner in tool_runners.TOOLS else _project(install)
     if install.build_isolation or not (needs and project):
         if needs or project:
@@ -107,6 +134,24 @@ class Tools:
     mounts: tuple[Mount, ...]
     env: Mapping[str, str]
     room: int
+    cache: Path
+    built: own.Own | None
+
+    @property
+    def online(self) -> bool:
+        return _online(self.context)
+
+    def pip(self, *words: str) -> None:
+        """`uv pip install`; first of what is here, where the index has answered the same a moment ago."""
+        install = (layout.UV, "pip", "install")
+        if self.online and asked.lately(self.context, self.cache):
+            outcome = self._try(*install, "--offline", *words)
+            if outcome.ended != "exit":
+                raise self.context.failure(install, outcome)
+            if outcome.exit_code == 0:
+                return
+            self.context.say("not everything is here: asking the index")
+        self._run(*install, *words)
 
     def uv(self, *words: str) -> None:
         self._run(layout.UV, *words)
@@ -118,13 +163,18 @@ class Tools:
         self._run(f"{venv}/bin/python", *argv)
 
     def _run(self, *argv: str) -> None:
-        self.context.must(
+        outcome = self._try(*argv)
+        if outcome.ended != "exit" or outcome.exit_code != 0:
+            raise self.context.failure(argv, outcome)
+
+    def _try(self, *argv: str) -> Outcome:
+        return self.context.run(
             *argv,
             cwd=layout.SOURCE,
             env=self.env,
             mounts=self.mounts,
             path=(f"{layout.VENV}/bin",),
-            network=_online(self.context),
+            network=self.online,
             room=self.room,
         )
 
@@ -150,6 +200,7 @@ def _tools(context: Context, prefix: Path) -> Iterator[Tools]:
             sandbox.own(cache)
         reach = machine.reach
         online = _online(context)
+        built = own.find(context, cache)
         yield Tools(
             context=context,
             mounts=(
@@ -157,6 +208,7 @@ def _tools(context: Context, prefix: Path) -> Iterator[Tools]:
                 Mount(source=Path(uv.find_uv_bin()), target=layout.UV),
                 Mount(source=cache, target=layout.UV_CACHE, writable=True),
                 kit_mount(),
+                *((built.mount,) if built else ()),
                 *(reach.mounts if online else ()),
             ),
             env={
@@ -168,6 +220,8 @@ def _tools(context: Context, prefix: Path) -> Iterator[Tools]:
                 "UV_NO_PROGRESS": "1",
             },
             room=machine.uv.size(cache),
+            cache=cache,
+            built=built,
         )
 
 
@@ -187,7 +241,9 @@ def _look(context: Context, tools: Tools) -> None:
     venv = layout.VENV
     if _work(context).test.runner in tool_runners.TOOLS:
         venv = _of_tool(context)
-    tools.python("-I", script, answer, layout.SOURCE, *_work(context).modules, venv=venv)
+    tools.python(
+        "-I", script, answer, f"{layout.SOURCE}:{layout.OWN}", *_work(context).modules, venv=venv
+    )
     try:
         said = json.loads(take(context.folder.work, context.folder.outside(answer), MAX_ANSWER))
         context.found.lock = tuple(sorted(_locked(said["lock"]), key=lambda pin: pin.name))
