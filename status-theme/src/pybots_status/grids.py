@@ -100,7 +100,7 @@ class Console:
 
 @dataclass(frozen=True, kw_only=True)
 class LaneHead:
-    """A column of the waterfall. `last`: its last result; `activity`: `idle`, `2 wanted`, `testing since 13:40`."""
+    """A column of the waterfall. `last`: its last result; `activity`: `idle`, `waits for a worker`, `test since 13:40`."""
 
     slug: str
     lines: tuple[str, ...]

@@ -31,6 +31,7 @@ from pybots.farm.views.front import Asked
 from pybots.farm.views.reports import Digests
 from pybots.store import Store
 from pybots_status import render
+from pybots_status.text import clock
 
 VISIT = Visit()
 PHASES = [
@@ -221,11 +222,16 @@ def test_the_waterfall_has_lanes_runs_and_phases(farm: Farm, book: Book) -> None
         book.attempt(book.run(lane, position), state="recorded", phases=PHASES)
     running = book.run(lane, 3, None, state="running")
     book.attempt(running, phases=[{"phase": "install", "state": "running", "started": START + 5}])
-    book.run(book.lane("genshi"), 1)
+    genshi = book.lane("genshi")
+    book.run(genshi, 1)
+    book.run(genshi, 2, None, state="wanted")
     page = flow.waterfall(farm, VISIT)
     render(page)
     assert [head.lines[0] for head in page.lanes] == ["python", "django", "genshi"]
-    assert page.lanes[1].activity == "install" and page.lanes[1].active
+    assert (
+        page.lanes[1].activity == f"install since {clock(START + 5)[:5]}" and page.lanes[1].active
+    )
+    assert page.lanes[2].activity == "its workers are away" and not page.lanes[2].active
     assert len(page.runs) == 5 and page.runs[0].id == running
     only = flow.waterfall(farm, VISIT, project="genshi")
     assert {head.lines[0] for head in only.lanes} == {"python", "genshi"}

@@ -13,23 +13,23 @@ from pybots_status.samples.runs import SLUG
 _LENGTHS: Final = (("interpreter", 2.0), ("source", 1.0), ("install", 9.0), ("test", 300.0))
 
 
+_LAST: Final[tuple[State, ...]] = (
+    "passed", "new_failure", "still_failing", "passed", "infra", "none", "flaky",
+)  # fmt: skip
+_NOW: Final = (
+    ("test since 13:38", True), ("waits for a worker", False), ("idle", False), ("idle", False),
+    ("waits for a worker", False), ("idle", False), ("its workers are away", False),
+)  # fmt: skip
+
+
 def _head(number: int) -> LaneHead:
-    states: tuple[State, ...] = (
-        "passed",
-        "new_failure",
-        "still_failing",
-        "offline",
-        "infra",
-        "queued",
-        "flaky",
-    )
-    busy = number % 3 == 0
+    activity, active = _NOW[number % len(_NOW)]
     return LaneHead(
         slug=SLUG,
         lines=(PROJECTS[number % len(PROJECTS)], "main debug", "linux-x86_64"),
-        last=Cell(state=states[number % len(states)], href=links.run(100 + number)),
-        activity="testing since 13:38" if busy else "2 wanted" if number % 3 == 1 else "idle",
-        active=busy,
+        last=Cell(state=_LAST[number % len(_LAST)], href=links.run(100 + 10 * number)),
+        activity=activity,
+        active=active,
     )
 
 
@@ -58,13 +58,14 @@ def _run(lane: int, number: int, start: float, end: State) -> WaterfallRun:
 
 
 def _page(lanes: int, project: str = "") -> Waterfall:
-    ends: tuple[State, ...] = ("running", "new_failure", "passed", "still_failing", "infra")
-    runs = [
-        _run(lane, 100 + lane * 10 + turn, NOW - 310 - turn * (2400 + 97 * lane) - 11 * lane, ends[(lane + turn) % 5] if turn or lane % 3 == 0 else "passed")
-        for lane in range(lanes)
-        for turn in range(2)
-        if not (turn and ends[(lane + turn) % 5] == "running")
-    ]  # fmt: skip
+    """Each lane but those without data has two runs: the newest came to what its head says, or runs still."""
+    runs = []
+    for lane in range(lanes):
+        last, (_, active) = _LAST[lane % len(_LAST)], _NOW[lane % len(_NOW)]
+        ends: tuple[State, ...] = ("running", last) if active else (last, "passed")
+        for turn, end in enumerate(ends if last != "none" else ()):
+            start = NOW - 310 - turn * (2400 + 97 * lane) - 11 * lane
+            runs.append(_run(lane, 100 + lane * 10 + turn, start, end))
     return Waterfall(
         frame=frame("Waterfall", view="waterfall", here=links.waterfall(project=project)),
         lanes=tuple(_head(number) for number in range(lanes)),

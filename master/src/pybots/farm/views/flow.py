@@ -34,10 +34,12 @@ from pybots_status.pages import (
     Frame,
     LaneHead,
     Notice,
+    State,
     Waterfall,
     WaterfallPhase,
     WaterfallRun,
 )
+from pybots_status.text import clock
 
 MAX_RUNS: Final = 150
 SCANNED: Final = 2000
@@ -68,12 +70,13 @@ def waterfall(
             connection, [row for row in found if _place(row, index) is not None][:MAX_RUNS]
         )
         arrived = _commits(connection, branch, shown, before)
+        waiting = history.pending(connection, branch)
     active = {_key(row): row for row in reversed(shown) if row.state in UNDER_WAY}
     ended = [row.finished for row in shown if row.finished is not None]
     more = len(shown) == MAX_RUNS and ended
     return Waterfall(
         frame=_noted(around, left_out),
-        lanes=_heads(branch, built, lanes, active),
+        lanes=_heads(branch, built, lanes, active, waiting),
         runs=tuple(_run(row, index) for row in shown if row.started is not None),
         commits=arrived,
         project=project,
@@ -160,13 +163,14 @@ def _heads(
     built: Mapping[Column, Build],
     lanes: Sequence[Any],
     active: Mapping[int | Column, Any],
+    waiting: Mapping[int, State],
 ) -> tuple[LaneHead, ...]:
     heads = [
         LaneHead(
             slug=interpreter_slug(branch, column),
             lines=(INTERPRETER, SHORT.get(column.flavour, column.flavour), column.platform),
             last=Cell(state=build.state, href=links.run(build.run) if build.run else ""),
-            activity=_activity(active.get(column)),
+            activity=_activity(active.get(column), build.state),
             active=column in active,
         )
         for column, build in sorted(built.items())
@@ -180,7 +184,7 @@ def _heads(
                 f"{SHORT.get(row.flavour, row.flavour)} {row.platform}",
             ),
             last=Cell(state=lane_state(row, {}), href=where(row)),
-            activity=_activity(active.get(row.id)),
+            activity=_activity(active.get(row.id), waiting.get(row.id, "none")),
             active=row.id in active,
         )
         for row in lanes
@@ -188,10 +192,21 @@ def _heads(
     return tuple(heads)
 
 
-def _activity(row: Any) -> str:
+def _activity(row: Any, waiting: State) -> str:
+    """What a lane does now: the phase it is in, or why nothing runs."""
     if row is None:
-        return "idle"
-    return str(row.phases[-1]["phase"]) if row.phases else "starting"
+        return _WAITS.get(waiting, "idle")
+    if not row.phases:
+        return "starting"
+    phase = row.phases[-1]
+    since = phase.get("started")
+    return f"{phase['phase']} since {clock(since)[:5]}" if since else str(phase["phase"])
+
+
+_WAITS: Final[Mapping[State, str]] = {
+    "queued": "waits for a worker",
+    "offline": "its workers are away",
+}
 
 
 def _run(row: Any, index: Mapping[int | Column, int]) -> WaterfallRun:
