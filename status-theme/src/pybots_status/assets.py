@@ -62,9 +62,11 @@ def style() -> Asset:
 
 @cache
 def script() -> Asset:
-    """The optional script."""
+    """The optional script, as it is but for what only those need who read it: indents, and lines that are comments."""
     source = _static().joinpath("status.js").read_text("utf-8")
-    return _asset("status", "js", "text/javascript; charset=utf-8", source)
+    lines = (line.strip() for line in source.splitlines())
+    code = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return _asset("status", "js", "text/javascript; charset=utf-8", code + "\n")
 
 
 @cache
