@@ -15,10 +15,17 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 
 from pybots import cli_up
+from pybots.farm import local
+from pybots.farm.home import open_farm
+from pybots.farm.setup import make_folder, write_settings
+from pybots.miniature.world import World
 from tests.cpython import debian_source
 from tests.cpython.debian_source import git
+from tests.farm.live import Live
 
 PACKAGE = "python3.11"
+PROJECTS = ("idna", "itsdangerous", "markupsafe")
+PATIENCE = 1800.0
 
 
 @dataclass(frozen=True)
@@ -87,3 +94,36 @@ def smtp() -> Iterator[tuple[Controller, Mailbox]]:
     controller.start()
     yield controller, mailbox
     controller.stop()
+
+
+@pytest.fixture(scope="session")
+def real(
+    tmp_path_factory: pytest.TempPathFactory, cpython: History, smtp: tuple[Controller, Mailbox]
+) -> Iterator[Live]:
+    """A farm over real CPython that has run one full cycle: an earlier commit, then the head."""
+    folder = make_folder(tmp_path_factory.mktemp("real") / "farm")
+    port = cli_up.free_port(0)
+    write_settings(
+        folder.config,
+        {
+            "projects": list(PROJECTS),
+            "cpython.repository": str(cpython.path),
+            "web.port": port,
+            "url": f"http://127.0.0.1:{port}/",
+            "buildbot.pb_port": cli_up.free_port(0),
+            "buildbot.www_port": cli_up.free_port(0),
+            "mail.transport": "smtp",
+            "mail.smtp.host": "127.0.0.1",
+            "mail.smtp.port": smtp[0].port,
+            "investigator.probes_per_day": 0,  # what it would build comes into nobody's way here
+        },
+    )
+    farm = open_farm(folder.root)
+    local.enrol_local(farm)
+    live = Live(world=World(folder.root), farm=farm)
+    live.start()
+    try:
+        live.calm(PATIENCE)
+        yield live
+    finally:
+        live.stop()

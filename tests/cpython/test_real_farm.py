@@ -6,60 +6,19 @@ import os
 import re
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import zstandard
 from aiosmtpd.controller import Controller
 from playwright.sync_api import sync_playwright
 
-from pybots import cli_up
-from pybots.farm import cycle, local
-from pybots.farm.home import open_farm
-from pybots.farm.setup import make_folder, write_settings
+from pybots.farm import cycle
 from pybots.ledger import schema
-from pybots.miniature.world import World
-from tests.cpython.conftest import History, Mailbox
+from tests.cpython.conftest import PROJECTS, History, Mailbox
 from tests.farm.live import Live
 
-PROJECTS = ("idna", "itsdangerous", "markupsafe")
-PATIENCE = 1800.0
 CHROMIUM = os.environ.get("PYBOTS_CHROMIUM") or "/usr/bin/chromium"
-
-
-@pytest.fixture(scope="session")
-def real(
-    tmp_path_factory: pytest.TempPathFactory, cpython: History, smtp: tuple[Controller, Mailbox]
-) -> Iterator[Live]:
-    """A farm over real CPython that has run one full cycle: an earlier commit, then the head."""
-    folder = make_folder(tmp_path_factory.mktemp("real") / "farm")
-    port = cli_up.free_port(0)
-    write_settings(
-        folder.config,
-        {
-            "projects": list(PROJECTS),
-            "cpython.repository": str(cpython.path),
-            "web.port": port,
-            "url": f"http://127.0.0.1:{port}/",
-            "buildbot.pb_port": cli_up.free_port(0),
-            "buildbot.www_port": cli_up.free_port(0),
-            "mail.transport": "smtp",
-            "mail.smtp.host": "127.0.0.1",
-            "mail.smtp.port": smtp[0].port,
-            "investigator.probes_per_day": 0,  # what it would build comes into nobody's way here
-        },
-    )
-    farm = open_farm(folder.root)
-    local.enrol_local(farm)
-    live = Live(world=World(folder.root), farm=farm)
-    live.start()
-    try:
-        live.calm(PATIENCE)
-        yield live
-    finally:
-        live.stop()
 
 
 def lanes(real: Live) -> dict[str, Any]:

@@ -36,11 +36,11 @@ def test_a_tox_environment_is_forced_onto_our_python(name: str, forced: str) -> 
     assert f"testenv:{forced}.base_python=/pybots/venv/bin/python" in made and "--notest" in made
 
 
-def test_a_nox_session_keeps_its_name_and_gets_our_python() -> None:
+def test_a_nox_session_loses_its_python_and_gets_ours() -> None:
     test = make.make_test(runner="nox", args=("tests-3.12", "-x", "tests/test_a.py"))
     made = tools.making(test)
     assert made[made.index("--force-python") + 1] == layout.PYTHON and made[-1] == "--install-only"
-    assert made[made.index("--session") + 1] == "tests-3.12"
+    assert made[made.index("--session") + 1] == "tests"
     assert tools.running(test)[-4:] == ("-R", "--", "-x", "tests/test_a.py")
 
 

@@ -17,19 +17,23 @@ FOLDER: Final = f"{BUILD_ROOT}/tool"
 """Where they make their environments."""
 TOOLS: Final = frozenset({"tox", "nox"})
 _VERSION: Final = re.compile(r"(py|python|cpython|pypy)?[23](\.?\d+)?(\.\d+)?t?")
+_SESSION: Final = re.compile(r"-(py|python|pypy)?[23]\.\d+t?(?=$|\()")
 _BIN: Final = f"{layout.VENV}/bin"
 
 
 def environment(test: Test) -> str:
     """The name of the tox environment, or the nox session. A tox environment's factor that names a Python becomes `py`,
-    the one that tox itself runs on: that is how it is forced upon it.
+    the one that tox itself runs on: that is how it is forced upon it. A session for one Python of several is that
+    session: forced upon another Python, nox does not know it by the longer name.
 
     >>> environment(Test(runner="tox", args=("py312-django42",)))
     'py-django42'
+    >>> environment(Test(runner="nox", args=("tests-3.12(django='4.2')",)))
+    "tests(django='4.2')"
     """
     name = test.args[0]
     if test.runner == "nox":
-        return name
+        return _SESSION.sub("", name, count=1)
     return "-".join("py" if _VERSION.fullmatch(factor) else factor for factor in name.split("-"))
 
 
