@@ -109,6 +109,28 @@ def test_other_commands_are_left_to_tox_and_nox(tmp_path: Path) -> None:
     assert (look_at(nox).runner, look_at(nox).args) == ("nox", ("unit_tests",))
 
 
+def test_what_a_nox_session_installs_is_what_the_tests_need(tmp_path: Path) -> None:
+    """Plain words only: what is computed there is not known."""
+    text = (
+        "import nox\n@nox.session(python=['3.12'])\ndef test(session):\n"
+        "    session.install('-r', 'dev.txt', '-r', '../x.txt')\n    session.install('.[a,b]', 'mock>=4', '-e', name)\n"
+        "    session.run('pytest', *session.posargs)\n@nox.session\ndef docs(s): s.install('sphinx')\n"
+    )
+    guesses = look_at(make_tree(tmp_path, noxfile_dot_py=text, dev_dot_txt="mock\n"))
+    assert guesses.runner == "pytest" and "noxfile.py" in guesses.needs_why
+    assert (guesses.requirements, guesses.requirement_files) == (("mock>=4",), ("dev.txt",))
+    assert guesses.extras == ("a", "b")
+
+
+def test_a_sdist_without_tests_is_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "PKG-INFO").write_text("Name: frog\nHome-page: https://frog.example.org/\n")
+    without = look_at(make_tree(tmp_path, frog__x_dot_py=""))
+    assert without.testless and without.homepage == "https://frog.example.org/"
+    assert "No tests were seen" in draft("frog", index="frog", git="", guesses=without)
+    inside = look_at(make_tree(tmp_path, frog__test__test_it_dot_py=""))
+    assert not inside.testless and inside.args == ("discover", "-s", "frog/test", "-t", ".")
+
+
 def test_metadata_tells_addresses_and_the_import_name(tmp_path: Path) -> None:
     tree = make_tree(
         tmp_path,

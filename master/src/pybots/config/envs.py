@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -24,6 +25,11 @@ class Told:
     groups: tuple[str, ...] = ()
     commands: str = ""
     session: str = ""
+
+    @property
+    def needs(self) -> bool:
+        """Whether it says what the tests need."""
+        return bool(self.requirements or self.files or self.extras or self.groups)
 
 
 def of_tox(text: str) -> Told:
@@ -70,16 +76,43 @@ def _requirement(line: str) -> bool:
 
 
 def of_nox(text: str) -> Told:
-    """The session of a noxfile.py whose name speaks of tests."""
+    """The session of a noxfile.py whose name speaks of tests, and what it installs in plain words."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Told()
-    names = [
-        node.name
+    sessions = {
+        node.name: node
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
         and any("session" in ast.dump(d) for d in node.decorator_list)
+    }
+    wanted = [name for name in sessions if name in ("tests", "test", "unit", "unittests", "pytest")]
+    name = next(iter(wanted or [name for name in sessions if "test" in name]), "")
+    words = _installed(sessions[name]) if name else []
+    files = [word for before, word in pairwise(["", *words]) if before in ("-r", "--requirement")]
+    plain = [word for word in words if not word.startswith(("-", ".")) and word not in files]
+    extras = [found[1] for word in words if (found := re.fullmatch(r"\.\[([\w.,\s-]+)\]", word))]
+    return Told(
+        session=name,
+        requirements=tuple(word for word in plain if _requirement(word)),
+        files=tuple(file for file in files if not file.startswith("/") and ".." not in file),
+        extras=tuple(name for text in extras for name in _names(text)),
+    )
+
+
+def _installed(session: ast.FunctionDef) -> list[str]:
+    """The words of all its calls of `install`, as far as they are plain strings."""
+    calls = [
+        node
+        for node in ast.walk(session)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "install"
     ]
-    wanted = [name for name in names if name in ("tests", "test", "unit", "unittests", "pytest")]
-    return Told(session=next(iter(wanted or [name for name in names if "test" in name]), ""))
+    arguments = (argument for call in calls for argument in call.args)
+    return [
+        argument.value
+        for argument in arguments
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]

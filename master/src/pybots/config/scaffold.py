@@ -13,6 +13,11 @@ from typing import Any, Final
 from pybots.config import envs
 
 GUESS: Final = "  # a guess: "
+NO_TESTS: Final = (
+    "# No tests were seen in what was looked at; many sdists leave them out. If the repository has them, name it:",
+    "# [source.trunk]",
+    '# git = "https://…"',
+)
 _NO_PACKAGES: Final = frozenset({"tests", "test", "docs", "doc", "examples", "benchmarks"})
 _TEST_GROUPS: Final = ("tests", "test", "testing")
 _HOMES: Final = ("homepage", "home", "documentation", "docs", "source", "repository", "github")
@@ -44,6 +49,8 @@ class Guesses:
     module: str = ""
     homepage: str = ""
     tracker: str = ""
+    testless: bool = False
+    """No tests were seen: many sdists leave them out."""
 
 
 def look_at(folder: Path) -> Guesses:
@@ -55,12 +62,14 @@ def look_at(folder: Path) -> Guesses:
     extras = () if groups else tuple(name for name in _TEST_GROUPS if name in optional)[:1]
     runner, why, args, directory = _runner(folder, data, tests)
     named = bool(groups or extras)
-    told = envs.of_tox(_text(folder / "tox.ini"))
-    from_tox = not named and bool(told.requirements or told.files or told.extras or told.groups)
+    told, teller = envs.of_tox(_text(folder / "tox.ini")), "tox.ini"
+    if not told.needs:
+        told, teller = envs.of_nox(_text(folder / "noxfile.py")), "noxfile.py"
+    from_told = not named and told.needs
     if runner in ("tox", "nox"):
-        told, named, from_tox = envs.Told(), False, False
+        told, named, from_told = envs.Told(), False, False
         groups, extras = (), ()
-    files = tuple(name for name in told.files if (folder / name).is_file()) if from_tox else ()
+    files = tuple(name for name in told.files if (folder / name).is_file()) if from_told else ()
     plain = ("pytest",) if runner == "pytest" and not named else ()
     urls = _urls(folder, data)
     return Guesses(
@@ -68,19 +77,20 @@ def look_at(folder: Path) -> Guesses:
         runner_why=why,
         args=args,
         directory=directory,
-        extras=told.extras if from_tox else extras,
-        groups=told.groups if from_tox else groups,
-        requirements=told.requirements if from_tox else plain,
+        extras=told.extras if from_told else extras,
+        groups=told.groups if from_told else groups,
+        requirements=told.requirements if from_told else plain,
         requirement_files=files,
         needs_why="pyproject.toml names it"
         if named
-        else "tox.ini names it"
-        if from_tox
+        else f"{teller} names it"
+        if from_told
         else Guesses.needs_why,
         homepage=urls[0],
         tracker=urls[1],
         compiled=_compiled(folder),
         module=_module(folder, _package(folder, data)),
+        testless=not tests and not _test_files(folder),
     )
 
 
@@ -135,9 +145,19 @@ def _tests(folder: Path) -> str:
         folder / "test",
         *sorted(folder.glob("*/tests")),
         *sorted(folder.glob("src/*/tests")),
+        *sorted(folder.glob("*/test")),
+        *sorted(folder.glob("src/*/test")),
     ]
     found = (path for path in places if path.is_dir())
     return next((path.relative_to(folder).as_posix() for path in found), "")
+
+
+def _test_files(folder: Path) -> bool:
+    """Whether anything is named as tests are."""
+    return any(
+        next(folder.glob(f"**/{name}"), None)
+        for name in ("test_*.py", "*_test.py", "tests.py", "testing/*.py")
+    )
 
 
 def _files(tests: Path) -> list[Path]:
@@ -169,6 +189,8 @@ def _urls(folder: Path, data: dict[str, Any]) -> tuple[str, str]:
         if line.startswith("Project-URL: "):
             name, _, address = line.removeprefix("Project-URL: ").partition(", ")
             found.setdefault(name.lower(), address)
+        elif line.startswith("Home-page: "):
+            found.setdefault("homepage", line.removeprefix("Home-page: "))
     return tuple(  # type: ignore[return-value] # two of them
         next((found[n] for n in names if re.fullmatch(r"https?://[^\s\"@]+", found.get(n, ""))), "")
         for names in (_HOMES, _TRACKERS)
@@ -226,6 +248,8 @@ def draft(name: str, *, index: str, git: str, guesses: Guesses) -> str:
         value = getattr(guesses, key)
         if value:
             lines.append(f"{key} = {_toml(list(value))}{GUESS}{guesses.needs_why}")
+    if guesses.testless:
+        lines += ["", *NO_TESTS]
     lines += ["", "[test]", f"runner = {_toml(guesses.runner)}{GUESS}{guesses.runner_why}"]
     if guesses.args:
         lines.append(f"args = {_toml(list(guesses.args))}{GUESS}from the layout")
