@@ -238,6 +238,8 @@ def test_a_silent_control_is_none(world: Farm) -> None:
     world.seen(1, GOOD)
     world.seen(2, BAD)
     world.answer([make_test(B, "skipped")])
+    assert (world.breakage().state, world.breakage().control) == ("suspected", "none")
+    world.again([BAD[1]])
     assert (world.breakage().state, world.breakage().control) == ("open", "none")
 
 
@@ -292,16 +294,32 @@ def test_a_test_that_the_good_run_did_not_know_has_no_control(world: Farm) -> No
     assert (world.breakage().state, world.breakage().control) == ("open", "none")
 
 
-def test_an_installation_is_controlled_as_a_whole(world: Farm) -> None:
+def not_installed() -> contract.Report:
     failed = make_phase(
         "install", ok=False, failure=make_failure("uv: exit 1", "SyntaxError: invalid syntax")
     )
-    broken = make_report(phases=[make_phase("interpreter"), make_phase("source"), failed])
+    return make_report(phases=[make_phase("interpreter"), make_phase("source"), failed])
+
+
+def test_an_installation_is_controlled_as_a_whole(world: Farm) -> None:
     world.seen(1, GOOD)
-    bad = world.seen(2, report=broken)
+    bad = world.seen(2, report=not_installed())
     assert world.control().only is None
-    world.answer(report=broken)
+    world.answer(report=not_installed())
     assert world.verdict(bad.run) == "blocked"
+
+
+def test_what_hid_behind_a_failed_installation_may_be_as_old_as_that(world: Farm) -> None:
+    """Nobody saw the tests meanwhile: the range begins where they were seen last, and that is what the control makes."""
+    world.seen(1, GOOD)
+    for position in (2, 3):
+        world.seen(position, report=not_installed())
+        if position == 2:
+            world.answer(GOOD)
+    world.seen(4, BAD)
+    (found,) = [one for one in world.breakages() if one.kind == "test"]
+    assert (found.good_position, found.bad_position) == (1, 4)
+    assert world.control().position == 1
 
 
 def test_a_lost_extension_is_controlled(world: Farm) -> None:

@@ -69,6 +69,32 @@ def test_the_new_combination_once_more_is_the_very_same(world: Farm, monkeypatch
     assert (job.purpose, job.work.install.lock, job.work.test.only) == ("retry", (LOCK[0],), (B,))
 
 
+def test_what_failed_in_another_way_before_may_fail_by_chance_now(world: Farm) -> None:
+    """The control of a red that turned into another red says nothing: it shows the first one."""
+    other = [GOOD[0], make_test(B, "failed", "ValueError: the first")]
+    world.seen(1, GOOD)
+    world.seen(2, other)
+    world.answer([make_test(B)])
+    world.again(other)
+    world.seen(3, BAD)
+    world.answer(other)
+    first, second = world.breakages()
+    assert (first.state, second.state, second.control) == ("open", "suspected", "none")
+    world.again([make_test(B)])
+    first, second = world.breakages()
+    assert (second.state, second.axis, second.confirmed) == ("dismissed", "flaky", None)
+    assert world.one(schema.lanes, world.lane()).verdict == "flaky"
+
+
+def test_a_silent_control_and_no_second_answer_within_the_hour_is_believed(world: Farm) -> None:
+    world.seen(1, GOOD)
+    world.seen(2, BAD)
+    world.answer([make_test(B, "skipped")])
+    world.farm.clock.now += 3700.0  # type: ignore[attr-defined]
+    assert controls.expire(world.farm)
+    assert (world.breakage().state, world.breakage().control) == ("open", "none")
+
+
 def test_a_test_that_fails_only_after_others_is_run_with_all_of_them(world: Farm) -> None:
     """Alone it would pass in every control, and once more as well."""
     after = make_test(B, "failed", "TypeError: x", retried=("passed", "failed"))

@@ -139,7 +139,18 @@ def test_hostile_words_of_a_commit_stay_in_their_lines() -> None:
     ("control", "sure", "words", "subject_says"),
     [
         ("green", True, "Confirmed.", ""),
-        ("none", True, "could not be run again, so the environment may have changed too", ""),
+        (
+            "none",
+            True,
+            "gave no answer (https://pybots.example.org/run/14), so the environment may have",
+            "",
+        ),
+        (
+            "none",
+            False,
+            "not yet been run once more within the hour: this is a suspicion",
+            ", not confirmed yet",
+        ),
         ("wanted", False, "this is a suspicion until it has", ", not confirmed yet"),
     ],
 )

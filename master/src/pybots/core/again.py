@@ -1,8 +1,9 @@
 """The new combination once more, before a failure that stands alone is believed (DESIGN §6). Pure.
 
-A green control says that the last good combination passes now. It does not say that the new one fails: a test may have
-failed by chance, its retries included, which were all made within a minute, by one machine, under one load. Where many
-tests or lanes show a failure, chance is no explanation. A few tests in one lane are run again, once, in a run of their own:
+A green control says that the last good combination passes now, one that says nothing (the test failed there in another way,
+or did not run) not even that. Neither says that the new one fails: a test may have failed by chance, its retries included,
+which were all made within a minute, by one machine, under one load. Where many tests or lanes show a failure, chance is no
+explanation. A few tests in one lane are run again, once, in a run of their own:
 
 - any of them is bad again: it is believed.
 - all of them pass, if only when retried: chance; nobody hears of it, and the tests are learned to be flaky.
@@ -17,12 +18,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pybots.core.control import Concern, Judgement
+from pybots.core.control import Answer, Concern, Judgement
 from pybots.core.outcomes import FLAKY, RAN, Observed, is_test
 
 MAX_TESTS: Final = 3
 """More tests that fail at once are no chance."""
 
+ASKING: Final[frozenset[Answer]] = frozenset({"green", "none"})
+"""What a control answered that leaves room for chance. It stays the breakage's control, whatever the second run says."""
 HELD: Final = Judgement(
     control="green", state="suspected", reason="the new combination is run once more"
 )

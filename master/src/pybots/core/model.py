@@ -37,7 +37,7 @@ STANDING: Final[frozenset[str]] = frozenset({"suspected", "open"})
 """Breakages that count as red now, on pages and when the same failure is seen again."""
 Control = Literal["", "wanted", "green", "red", "none"]
 """What the control run of a breakage came to. "none": there was nothing to control with; "": none is needed. Suspected, and
-green: the new combination is run once more (core/again.py)."""
+green or none: the new combination is run once more (core/again.py)."""
 Axis = Literal["", "cpython", "project", "dependency", "environment", "flaky"]
 """What a breakage is blamed on, as far as it is known. `cpython` and `project`: an investigation has proved it."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from pybots.core import audiences
+from pybots.core.again import ASKING
 from pybots.core.audiences import Audience, Book, Caps, Desk
 from pybots.core.threads import Broken, Thread, Told, blocked
 
@@ -116,7 +117,7 @@ def change(broken: Broken, trip: Trip | None, *, late: bool) -> Change | None:
 
 def pending(broken: Broken, trip: Trip | None) -> bool:
     """Whether a control run may still say something about it."""
-    waits = ("", "wanted", "green")  # green: the new combination is run once more
+    waits = ("", "wanted", *ASKING)  # those: the new combination is run once more
     return broken.state == "suspected" and broken.control in waits and trip != "open"
 
 

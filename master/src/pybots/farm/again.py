@@ -1,13 +1,14 @@
-"""The new combination once more, over the ledger: wanted after a green control, judged when it reports. See core/again.py.
+"""The new combination once more, over the ledger: wanted after a control that does not explain it, judged when it reports. See core/again.py.
 
 Such a run is of purpose `retry`; its `subject` is the run that showed the failure, whose lock it re-uses. What it is asked
-about stays suspected, its control being green; `created` is the control's, so that both together take an hour at most.
+about stays suspected, its control being green or silent; `created` is the control's, so that both together take an hour at most.
 All of this works inside the caller's transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -68,8 +69,10 @@ def hold(
         )
         members = breakages.parts_of(connection, number)
         tests = list(members[0].tests) if members else []
-        if one.control == "green" and again.alone(
-            str(kind), tests, lanes=len(members), failing=int(failing or 0)
+        if (
+            one.state == "open"
+            and one.control in again.ASKING
+            and again.alone(str(kind), tests, lanes=len(members), failing=int(failing or 0))
         ):
             held[number] = tests
     names = list(dict.fromkeys(name for tests in held.values() for name in tests))
@@ -81,7 +84,8 @@ def hold(
         created=control.created,
     )  # fmt: skip
     for number in held:
-        breakages.settle(connection, number, again.HELD, now)
+        waits = replace(again.HELD, control=judged[number].control)
+        breakages.settle(connection, number, waits, now)
     announce(connection, now, "run", run=run, lane=subject.lane_id, state="wanted")
     return frozenset(held)
 
@@ -92,7 +96,11 @@ def waiting(connection: Connection, subject: int) -> Sequence[Row[Any]]:
     return connection.execute(
         select(table)
         .join(runs, runs.c.id == table.c.control_run)
-        .where(table.c.state == "suspected", table.c.control == "green", runs.c.subject == subject)
+        .where(
+            table.c.state == "suspected",
+            table.c.control.in_(again.ASKING),
+            runs.c.subject == subject,
+        )
         .order_by(table.c.id)
     ).all()
 
@@ -119,7 +127,7 @@ def answer(
         one = again.judge(concern, observed)
         # Another lane or the lane's next run has shown it meanwhile: not alone any more.
         seen = len(members) != 1 or lane.head_run != subject.id
-        judged[row.id] = again.BELIEVED if seen else one
+        judged[row.id] = replace(again.BELIEVED if seen else one, control=row.control)
     settle(connection, judged, now)
     chance = [number for number, one in judged.items() if one.state == "dismissed"]
     if chance:
@@ -136,7 +144,10 @@ def answer(
 
 def lost(connection: Connection, subject: int, now: float) -> list[int]:
     """There is no answer, and there will be none. Returns the breakages that are opened without."""
-    judged = {row.id: again.UNANSWERED for row in waiting(connection, subject)}
+    judged = {
+        row.id: replace(again.UNANSWERED, control=row.control)
+        for row in waiting(connection, subject)
+    }
     settle(connection, judged, now)
     return list(judged)
 

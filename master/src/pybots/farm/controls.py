@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
 
 from pybots.core import control, words
+from pybots.core.again import ASKING
 from pybots.core.control import Concern, Judgement
 from pybots.core.model import CONCLUSIVE, RED
 from pybots.core.outcomes import COMPLETE, INSTALL, TESTS, Bad, Observed, is_test
@@ -33,23 +34,33 @@ NOBODY = "nobody waits for it any more"
 def last_good(connection: Connection, lane: Row[Any], new: Sequence[Bad]) -> Row[Any] | None:
     """The newest run of the lane that saw what is bad now good.
 
-    That is the head, unless the head never got so far as to run the suite to its end."""
+    That is the head, unless the head never got so far as to install the project and to run the suite to its end."""
     if lane.head_run is None:
         return None
-    ends = spans.latest(connection, lane.id, TESTS)
-    at_install = all(bad.id == INSTALL for bad in new)
+    since = None
+    if any(bad.id != INSTALL for bad in new):
+        since = _unseen_since(connection, lane.id)
     query = select(runs)
-    if at_install or ends is None or ends.outcome in COMPLETE:
+    if since is None:
         query = query.where(runs.c.id == lane.head_run)
     else:
         query = query.where(
             runs.c.lane_id == lane.id,
             runs.c.purpose == "routine",
             runs.c.verdict.in_(CONCLUSIVE),
-            runs.c.position < ends.from_position,
+            runs.c.position < since,
         )
     newest = query.order_by(runs.c.position.desc(), runs.c.started.desc()).limit(1)
     return connection.execute(newest).first()
+
+
+def _unseen_since(connection: Connection, lane: int) -> int | None:
+    """The position since which the lane's runs up to its head have not come through its tests; None: the head has."""
+    tests, install = (spans.latest(connection, lane, name) for name in (TESTS, INSTALL))
+    blocked = [tests] if tests is not None and tests.outcome not in COMPLETE else []
+    if install is not None and install.signature is not None:
+        blocked.append(install)
+    return min((span.from_position for span in blocked), default=None)
 
 
 def want(
@@ -286,7 +297,7 @@ def _late(connection: Connection, now: float) -> list[Row[Any]]:
         select(runs).where(
             runs.c.id.in_(
                 select(waited.c.control_run).where(
-                    waited.c.state == "suspected", waited.c.control.in_(("wanted", "green"))
+                    waited.c.state == "suspected", waited.c.control.in_(("wanted", *ASKING))
                 )
             )
         )

@@ -206,6 +206,10 @@ def _failing(row: Row) -> Iterator[str]:
 
 # Where it comes from, and how sure that is.
 
+UNSURE: Final = (
+    "The new one has not yet been run once more within the hour: this is a suspicion until it has."
+)
+
 
 def _commits(story: Story) -> Iterator[str]:
     if not story.since_good:
@@ -255,10 +259,7 @@ def _sure(row: Row, base: str) -> str:
     twice = f" The new one was run once more and failed again{more}." if more else ""
     match row.control:
         case "green" if not row.sure:
-            return (
-                f"{tried}The last good combination was run again now and passed{run}. The new one has not yet been run"
-                " once more within the hour: this is a suspicion until it has."
-            )
+            return f"{tried}The last good combination was run again now and passed{run}. {UNSURE}"
         case "green":
             return (
                 f"{tried}The last good combination was run again now and passed{run}: the change did it.{twice}"
@@ -271,7 +272,9 @@ def _sure(row: Row, base: str) -> str:
         case _ if row.kind == "interpreter":
             return "The build before it, of the same flavour and platform, was good."
         case _:
-            return f"{tried}The last good combination could not be run again, so the environment may have changed too."
+            silent = f"gave no answer{run}" if run else "could not be run again"
+            once = twice if row.sure else f" {UNSURE}"
+            return f"{tried}The last good combination {silent}, so the environment may have changed too.{once}"
 
 
 # Where to look, what to do.

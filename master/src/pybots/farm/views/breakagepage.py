@@ -42,7 +42,7 @@ CONTROLS: Final = {
     "wanted": "awaited",
     "green": "the last good combination still passes",
     "red": "the last good combination fails as well now",
-    "none": "there was none",
+    "none": "there was none, or it said nothing",
 }
 MAX_COMMITS: Final = 60
 MAX_TESTS: Final = 300
