@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Text, delete, func, insert, select, type_coerce
 
 from pybots.core.days import SECONDS, Day, Ended, days_of
 from pybots.farm.home import Farm
@@ -25,6 +25,7 @@ KEPT_DAYS: Final = 90
 AGAIN_DAYS: Final = 2
 MAX_RUNS: Final = 10_000
 """So many runs that are in no day's sums yet are read for a page, the newest ones."""
+_DAY: Final = msgspec.json.Decoder(Day)
 COUNTED: Final = "days are counted until"
 """The note that says so: the number of the first day that is not."""
 
@@ -80,11 +81,11 @@ def read(connection: Connection, branch: str, first: int) -> tuple[dict[int, Day
     """(a branch's days from day number `first` on, how many older runs of theirs were too many to be looked at)."""
     known = max(first, until(connection))
     rows = connection.execute(
-        select(days.c.day, days.c.sums).where(
+        select(days.c.day, type_coerce(days.c.sums, Text)).where(
             days.c.branch == branch, days.c.day >= first, days.c.day < known
         )
     )
-    found = {day: msgspec.convert(sums, Day) for day, sums in rows}
+    found = {day: _DAY.decode(sums) for day, sums in rows}
     fresh = _ended(connection, runs.c.finished >= known * SECONDS, limit=MAX_RUNS)
     found.update(days_of(_one(row) for row in fresh if row.branch == branch and _counts(row)))
     return found, _left_out(connection, known) if len(fresh) == MAX_RUNS else 0
