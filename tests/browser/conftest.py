@@ -18,7 +18,7 @@ from tests.farm import live as living
 from tests.farm.live import Live
 
 from pybots import cli_up
-from pybots.farm import news
+from pybots.farm import cycle, news
 from pybots.farm.home import Farm
 from pybots.farm.views.frame import MASTER_SILENT_SECONDS
 from pybots.ledger import schema
@@ -133,11 +133,19 @@ class Yard:
         return self.slow_commit
 
     def broken(self) -> str:
-        """That commit, with all its runs and mails done."""
+        """That commit, with all its runs and mails done, and looked into."""
         sha = self.break_slowly()
         self.live.verdict(sha, "anchor")
         self.live.calm()
+        self.live.wait(self._looked_into, "what broke is looked into")
         return sha
+
+    def _looked_into(self) -> bool:
+        """Nothing is sought, and no probe runs on after its answer was no longer needed."""
+        going = self.live.rows(schema.investigations, schema.investigations.c.state == "going")
+        return not going and not self.live.rows(
+            schema.runs, schema.runs.c.state.in_(cycle.UNDER_WAY)
+        )
 
     def run(self, sha: str, project: str = "") -> int:
         """The number of a finished run."""
@@ -158,7 +166,7 @@ class Yard:
 @pytest.fixture(scope="session")
 def new_yard(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     """The farm as its first reader meets it: the pages answer, the master has not begun."""
-    settings = {"cpython.earlier": False}
+    settings = {"cpython.earlier": False, "investigator.probes_per_day": 40}
     made = Yard(living.make(tmp_path_factory.mktemp("farm"), projects=PROJECTS, settings=settings))
     made.start("web")
     try:

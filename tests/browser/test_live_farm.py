@@ -95,6 +95,40 @@ def _live_log(tab: Tab, beside: Tab) -> str:
     return beside.text()
 
 
+WATCH_PROBES = """() => {
+    window.said = {};
+    const look = () => document.querySelectorAll("#search tr[data-row]").forEach(row => {
+        const seen = said[row.id] ??= [];
+        const now = row.querySelector("td[data-l=Said] .pill").textContent.trim();
+        if (now !== seen.at(-1)) seen.push(now);
+    });
+    new MutationObserver(look).observe(document, {childList: true, subtree: true, characterData: true});
+    look();
+}"""
+"""Notes everything that each row of the table of probes says, however shortly."""
+FOLLOWED = """() => Object.values(said).some(seen =>
+    /waits for a worker/.test(seen[0]) && /under way/.test(seen.at(-2)) && /passes|fails/.test(seen.at(-1)))"""
+
+
+def test_a_breakages_page_follows_its_probes(yard: Yard, open_tab: Opener) -> None:
+    """A row comes when a probe is asked for: it waits for a worker, is under way, has its answer. Nothing is fetched."""
+    yard.break_slowly()
+    (found, *_) = yard.live.wait(lambda: yard.live.rows(schema.investigations), "an investigation")
+    tab = open_tab(yard.url)
+    with yard.waiting_worker():
+        tab.open(f"/breakage/{found.breakage_id}")
+        if "being looked into" not in tab.text():
+            pytest.skip("it was looked into while earlier tests ran")
+        tab.page.evaluate(WATCH_PROBES)
+        tab.page.evaluate("window.sameDocument = true")
+    tab.page.wait_for_function(FOLLOWED, timeout=PATIENCE)
+    assert tab.page.evaluate("window.sameDocument"), "the page was not loaded anew"
+    order = ("waits for a worker", "under way", "passes", "fails")
+    for seen in tab.page.evaluate("Object.values(said)"):
+        places = [place for text in seen for place, word in enumerate(order) if word in text]
+        assert places == sorted(places), f"it went back: {seen}"
+
+
 def test_a_failed_run_says_first_what_failed(yard: Yard, open_tab: Opener) -> None:
     """Everything from the console on is reached by links alone."""
     sha = yard.broken()
