@@ -119,7 +119,7 @@ def _many_projects() -> Projects:
 
 SAMPLES: Final[dict[str, Page]] = {
     "projects": _projects(),
-    "projects-one-lane": replace(_projects(), rows=tuple(replace(row, cells=row.cells[:1]) for row in _projects().rows[:1])),
+    "projects-one-lane": replace(_projects(), rows=tuple(replace(row, cells=row.cells[:1], summary="") for row in _projects().rows[:1])),
     "projects-500-lanes": _many_projects(),
     "projects-empty": Projects(frame=frame("Projects", view="projects")),
     "project": project(),

@@ -81,6 +81,6 @@ SAMPLES: Final[dict[str, Page]] = {
     "waterfall": _page(7),
     "waterfall-one-project": _page(2, "twisted"),
     "waterfall-many-lanes": _page(24),
-    "waterfall-quiet": Waterfall(frame=frame("Waterfall", view="waterfall"), lanes=(_head(1),)),
+    "waterfall-quiet": Waterfall(frame=frame("Waterfall", view="waterfall"), lanes=(_head(5),)),
     "waterfall-empty": Waterfall(frame=frame("Waterfall", view="waterfall", alive=False)),
 }
