@@ -22,10 +22,10 @@ from pybots_worker.contract import (
     InterpreterWork,
     Job,
     Limits,
+    ProjectSource,
     ProjectWork,
     Recipe,
     Report,
-    SdistSource,
     Test,
     Upload,
 )
@@ -124,7 +124,7 @@ class Kit:
     def project_job(
         self,
         interpreter: Path,
-        source: GitSource | SdistSource,
+        source: ProjectSource,
         test: Test,
         install: Install | None = None,
         *,

@@ -22,6 +22,7 @@ from pybots_worker import settings
 from pybots_worker.contract import (
     BAD_OUTCOMES,
     Install,
+    OwnSource,
     Recipe,
     Report,
     SdistSource,
@@ -102,6 +103,37 @@ def test_a_release_is_unpacked_and_tested(mini: Mini) -> None:
     source = SdistSource(name=project.sdist.name, version="1.0", blob=blob(project.sdist))
     report = mini.kit.run(mini.kit.project_job(mini.python, source, DISCOVER))
     assert set(outcomes(report).values()) == {"passed", "skipped", "xfailed"}, mini.kit.log.text
+
+
+WRITES = """
+import errno, os, sys
+try:
+    os.unlink(os.__file__ + "-absent")
+except OSError as error:
+    absent = error.errno
+try:
+    open(os.__file__ + "-planted", "x").close()
+    planted = 0
+except OSError as error:
+    planted = error.errno
+print("said", errno.errorcode.get(absent), errno.errorcode.get(planted))
+sys.exit(planted)
+"""
+"""Removes a file that is not there, as CPython's own tests do, and makes one, both beside the standard library's."""
+
+
+def test_cpythons_own_suite_writes_to_a_copy_and_everybody_else_to_nothing(mini: Mini) -> None:
+    kit = mini.kit
+    shelf = kit.workshop.root / "cache/interpreters"
+    how = How(runner="command", args=("python", "-c", WRITES), retries=0)
+    alone = Install(project=False)
+    before = sorted(shelf.rglob("*"))
+    report = kit.run(kit.project_job(mini.python, OwnSource(), how, alone))
+    assert report.phases[-1].ok and "said ENOENT None" in kit.log.text, kit.log.text
+    other = git_source(mini.world.projects_dir / "sprout")
+    report = kit.run(kit.project_job(mini.python, other, how, alone))
+    assert not report.phases[-1].ok and "said EROFS EROFS" in kit.log.text, kit.log.text
+    assert sorted(shelf.rglob("*")) == before, "what one job wrote no other sees"
 
 
 def test_extension_modules_are_listed_and_a_lost_one_is_not(mini: Mini) -> None:

@@ -7,7 +7,7 @@ jobs/<run>-<attempt>/
   found/<phase>.json  what it found out for the report
   work/               = /pybots inside, the job user's own: everything below was written by strangers
   given/              = /opt/pybots/job inside, read-only: what the kit tells its scripts
-  prefix/             = /opt/pybots/python while an interpreter is built
+  prefix/             = /opt/pybots/python while an interpreter is built, and while CPython's own suite runs
   report.json, report.json.digest
 """
 

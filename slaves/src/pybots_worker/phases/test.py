@@ -7,12 +7,13 @@ counts is the last one: what came of the test among its predecessors, for those 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from pybots_worker import layout, sandbox, services
-from pybots_worker.contract import PREFIX, ProjectWork, Test, TestOutcome
+from pybots_worker.contract import PREFIX, OwnSource, ProjectWork, Test, TestOutcome
 from pybots_worker.errors import FarmTrouble, failed
 from pybots_worker.phases.context import Context, kit_mount
 from pybots_worker.phases.install import environment
@@ -38,8 +39,8 @@ def test(context: Context) -> None:
     """The tests' outcomes, and the runner's exit status as the phase's. The first run is what counts."""
     work = _work(context)
     serve(context, work)
-    with interpreter(context) as prefix:
-        runs = Runs(context, prefix)
+    with installed(context, work) as python:
+        runs = Runs(context, python)
         first, ending = runs.run(work.test.only)
         if first.refused:
             context.say(f"{first.refused} lines of the results file were not understood")
@@ -64,13 +65,36 @@ def serve(context: Context, work: ProjectWork) -> None:
         raise context.failure(argv, ending)
 
 
+@contextmanager
+def installed(context: Context, work: ProjectWork) -> Iterator[Mount]:
+    """The interpreter as the tests find it: read-only. CPython's own suite gets a copy that it may write to.
+
+    It removes files beside the standard library's that are not there, and takes a read-only file system's answer to
+    that (EROFS for ENOENT) for an error: test_runpy failed nowhere but here.
+    """
+    with interpreter(context) as prefix:
+        if not isinstance(work.source, OwnSource):
+            yield Mount(source=prefix, target=PREFIX)
+            return
+        copy = context.folder.prefix
+        try:
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(prefix, copy, symlinks=True)
+            sandbox.own(copy)
+        except OSError as error:
+            said = f"the interpreter could not be copied: {str(error)[:300]}"
+            raise FarmTrouble("WorkerDisk", said) from error
+        # As a cache, for only what the suite adds is its own.
+        yield Mount(source=copy, target=PREFIX, writable=True, cache=True)
+
+
 class Runs:
     """The runs of one phase: the whole suite, then the retries."""
 
-    def __init__(self, context: Context, prefix: Path) -> None:
+    def __init__(self, context: Context, python: Mount) -> None:
         self.context = context
         self.work = _work(context)
-        self.prefix = prefix
+        self.python = python
         self.count = 0
         self.trouble = ""
         self.tells = plans.plan(self.work.test).tells
@@ -96,7 +120,7 @@ class Runs:
             cwd=_directory(self.work.test),
             env={**env, **(reach.env if online else {})},
             mounts=(
-                Mount(source=self.prefix, target=PREFIX),
+                self.python,
                 kit_mount(),
                 *(reach.mounts if online else ()),
             ),
