@@ -105,11 +105,11 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def start(root: Path, port: int) -> subprocess.Popen[bytes]:
+def start(
+    root: Path, port: int, program: tuple[str, ...] = ("-m", "pybots.web.serve")
+) -> subprocess.Popen[bytes]:
     with (root / "web.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pybots.web.serve", str(root)], stdout=log, stderr=log
-        )
+        process = subprocess.Popen([sys.executable, *program, str(root)], stdout=log, stderr=log)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:

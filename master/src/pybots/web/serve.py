@@ -25,6 +25,7 @@ from pybots.web.hub import Hub
 from pybots.web.joining import Joining
 from pybots.web.machine import Machine
 from pybots.web.metrics import Metrics
+from pybots.web.patience import most_connections
 from pybots.web.routes import Api
 from pybots.web.site import FarmSite
 
@@ -48,7 +49,7 @@ def make_site(farm: Farm) -> FarmSite:
     Machine(app, metrics)
     Api(app)
     Hub(app, metrics.streams.set)
-    return FarmSite(app.klein.resource(), admission, metrics.answered)
+    return FarmSite(app.klein.resource(), admission, metrics.answered, most_connections())
 
 
 def listen(farm: Farm) -> Any:

@@ -12,7 +12,8 @@ from typing import Any, Final
 from twisted.internet import reactor
 from twisted.web import http, server
 
-from pybots.web.bodies import Admission, Body, Refused, Small
+from pybots.web.bodies import Admission, Body, Refused, Small, Upload
+from pybots.web.patience import HEAD_SECONDS, Deadline, Door, Speed
 from pybots_status.assets import CONTENT_SECURITY_POLICY
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,15 @@ class FarmRequest(server.Request):
     _refused: Refused | None = None
     _dropped = 0
     _linger: Any = None
+    _speed: Speed | None = None
 
     def gotLength(self, length: int | None) -> None:
         self.begun = time.monotonic()
         self.content = BytesIO()
         channel = self.channel
+        channel.head_ended()
+        if length != 0:
+            self._speed = Speed(self._abort)
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
         try:
             self.body = self.channel.site.admission.admit(
@@ -53,10 +58,14 @@ class FarmRequest(server.Request):
             )
         except Refused as refused:
             self._refuse(refused)
+        if isinstance(self.body, Upload):  # it has shown a token
+            channel.site.door.busy(channel)
         # klein makes URLs from it and chokes on odd ones; no page depends on it.
         self.requestHeaders.setRawHeaders(b"Host", [b"farm"])
 
     def handleContentChunk(self, data: bytes) -> None:
+        if self._speed is not None:
+            self._speed.hear(len(data))
         if self._refused is not None:
             self._dropped += len(data)
             if self._dropped > LINGER_BYTES:
@@ -70,6 +79,8 @@ class FarmRequest(server.Request):
             self._refuse(refused)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        self._body_ended()
+        self.channel.site.door.busy(self.channel)
         if self._refused is not None:
             self.channel.loseConnection()
             return
@@ -86,9 +97,14 @@ class FarmRequest(server.Request):
     def connectionLost(self, reason: Any) -> None:
         if self._linger is not None and self._linger.active():
             self._linger.cancel()
+        self._body_ended()
         if self.body is not None:
             self.body.discard()
         super().connectionLost(reason)
+
+    def _body_ended(self) -> None:
+        if self._speed is not None:
+            self._speed.done()
 
     def _refuse(self, refused: Refused) -> None:
         """Answer now, before the body has come, and hear the rest of it out for a moment."""
@@ -116,6 +132,37 @@ class Channel(http.HTTPChannel):
     """Request line and all headers together: 16 KiB (Twisted's own bound), and fewer of them."""
 
     maxHeaders = 100
+    _handling = False
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._late = Deadline(self.abort)
+        self._late.begin(HEAD_SECONDS)
+        self.site.door.entered(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._handling:
+            self._late.begin(HEAD_SECONDS)
+        super().dataReceived(data)
+
+    def head_ended(self) -> None:
+        """It is known what is asked for; a body may follow."""
+        self._handling = True
+        self._late.off()
+
+    def requestDone(self, request: Any) -> None:
+        self._handling = False
+        self.site.door.waits(self)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Any) -> None:
+        self._late.off()
+        self.site.door.left(self)
+        super().connectionLost(reason)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self.transport.abortConnection()
 
 
 class FarmSite(server.Site):
@@ -125,8 +172,13 @@ class FarmSite(server.Site):
     displayTracebacks = False
 
     def __init__(
-        self, resource: Any, admission: Admission, answered: Callable[[bytes, int, float], None]
+        self,
+        resource: Any,
+        admission: Admission,
+        answered: Callable[[bytes, int, float], None],
+        most: int = 750,
     ) -> None:
+        """`most` connections at a time."""
         super().__init__(
             resource,
             requestFactory=FarmRequest,
@@ -134,6 +186,7 @@ class FarmSite(server.Site):
             timeout=IDLE_SECONDS,
         )
         self.admission = admission
+        self.door = Door(most)
         self.answered = answered
 
     def log(self, request: Any) -> None:
