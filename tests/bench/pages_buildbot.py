@@ -84,10 +84,20 @@ class Buildbot:
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
         )  # fmt: skip
         until = time.monotonic() + START_SECONDS
-        while ask(self.www, "builders?limit=1", 5)[0] is None:
+        while ask(self.www, "builders?limit=1", 5)[0] is None or not self._configured():
             said = (self.folder.parent / "buildbot.log").read_text()[-3000:]
             assert self.process.poll() is None and time.monotonic() < until, said
             time.sleep(0.2)
+
+    def _configured(self) -> bool:
+        """It answers before it has written down its builders and its worker."""
+        database = sqlite3.connect(self.folder / "state.sqlite", timeout=120)
+        found = [
+            database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("builders", "workers")
+        ]
+        database.close()
+        return found == [BUILDERS, 1]
 
     def stop(self) -> None:
         self.process.terminate()
