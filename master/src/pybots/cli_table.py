@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
+from pybots.config.farm import built_in_projects
 from pybots.core.model import Project
 from pybots.farm import git, local, sources
 from pybots.laptop import suites, table
@@ -58,6 +59,9 @@ def add_parser(actions: Any) -> None:
     parser.add_argument("--folder", type=Path, default=default_folder(), help="as of `pybots try`")
     parser.add_argument("--again", action="store_true", help="run also what has been run")
     parser.add_argument(
+        "--times", action="store_true", help="only time installing again, of what has been run"
+    )
+    parser.add_argument(
         "--show", action="store_true", help="run nothing; the table of what there is"
     )
     parser.add_argument("--log", action="store_true", help="show the jobs' logs")
@@ -75,7 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
             with alone(arguments.folder):
                 _run(arguments, console, results)
         section = table.render(
-            suites.load_all(results, "python"), suites.load_all(results, "control")
+            suites.load_all(results, "python"), suites.load_all(results, "control"), _files()
         )
         if arguments.write:
             page = table.put_in(arguments.write.read_text(encoding="utf-8"), section)
@@ -88,11 +92,16 @@ def main(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _files() -> dict[str, str]:
+    """The registered projects' files, whose comments explain what is red."""
+    return {path.stem: path.read_text("utf-8") for path in built_in_projects().glob("*.toml")}
+
+
 def _run(arguments: argparse.Namespace, console: Console, results: Path) -> None:
     bench = open_bench(arguments.folder, cpython=arguments.cpython, revisions=[arguments.commit])
     sink: Sink = _loud if arguments.log else silent
     sides: dict[str, Built] = {}
-    if arguments.only != "python":
+    if arguments.only != "python" and not arguments.times:
         sides["control"] = installed(bench, arguments.control)
     if arguments.only != "control":
         sides["python"] = _built(bench, arguments, console, sink)
@@ -100,7 +109,8 @@ def _run(arguments: argparse.Namespace, console: Console, results: Path) -> None
         source = arguments.source or next(iter(project.sources))
         for side, built in sides.items():
             path = suites.path_of(results, project.name, source, side)
-            console.print(_one(bench, project, source, built, path, arguments.again, sink))
+            said = _timed if arguments.times else _one
+            console.print(said(bench, project, source, built, path, arguments.again, sink))
 
 
 def _loud(_stream: str, data: bytes) -> None:
@@ -130,6 +140,30 @@ def _built(bench: Workbench, arguments: argparse.Namespace, console: Console, si
 
 def _projects(bench: Workbench, names: Sequence[str]) -> list[Project]:
     return [bench.project(name) for name in names] or list(bench.farm.projects.values())
+
+
+def _timed(
+    bench: Workbench,
+    project: Project,
+    source: str,
+    built: Built,
+    path: Path,
+    _again: bool,
+    sink: Sink,
+) -> str:
+    """Installing timed once more for a cell that is there; in a line for who waits."""
+    known = suites.load(path)
+    try:
+        revision = suites.revision_of(bench, project, source)
+    except LaptopError as error:
+        return f"{project.name}: left out, {escape(str(error))}"
+    if known is None or (known.key, known.revision) != (built.ref.key, revision.label):
+        return f"{project.name}: left out, its tests have not been run"
+    result = suites.time_again(bench, project, revision, built, known, sink)
+    suites.save(path, result)
+    if not result.cold or result.warm is None:
+        return f"{project.name}: was not installed"
+    return f"{project.name}: cold {result.cold:.1f} s, warm {result.warm:.1f} s"
 
 
 def _one(

@@ -44,6 +44,15 @@ def test_a_failure_on_both_sides_is_marked() -> None:
     assert text.count("`a.B.test_c` (on both)") == 2
 
 
+def test_what_the_file_does_not_explain_is_open() -> None:
+    file = 'title = "Genshi"\n# Known red: test_c wants\n# an older lxml.\n\n# Another remark.\n[test]\n'
+    text = table.render([make_result()], [], {"genshi": file})
+    assert "  - [its file](genshi.toml): Known red: test_c wants an older lxml.\n" in text
+    assert "  - **open**: not explained" in table.render([make_result()], [])
+    green = make_result(failed=0, failures=())
+    assert "Known red" not in table.render([green], [], {"genshi": file})
+
+
 def test_what_could_not_run_is_shown_with_its_reason() -> None:
     trouble = make_result(tests=0, failures=(), trouble="install: `uv` failed | badly", cold=None)
     text = table.render([trouble], [])

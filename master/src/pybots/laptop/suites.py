@@ -75,8 +75,7 @@ def run(
 ) -> Result:
     """Install and test; with `times` without anything in uv's cache, and then install once more with all of it there."""
     if times:
-        for cache in (bench.workshop.root / "cache/uv").glob(f"{project.name}.[0-9]*"):
-            remove(cache)
+        _forget(bench, project)
     report = _job(bench, project, revision, built, project.test, sink)
     phases = {phase.phase: phase for phase in report.phases}
     cold = _installed(report) if times else None
@@ -109,6 +108,27 @@ def run(
         warm=warm,
         trouble=_trouble(observed, report),
     )
+
+
+def time_again(
+    bench: Workbench,
+    project: Project,
+    revision: Revision,
+    built: Built,
+    known: Result,
+    sink: Sink = silent,
+) -> Result:
+    """The same result with installing timed anew: with nothing kept, and once more right after."""
+    _forget(bench, project)
+    cold = _installed(_job(bench, project, revision, built, NO_TEST, sink))
+    warm = _installed(_job(bench, project, revision, built, NO_TEST, sink)) if cold else None
+    return msgspec.structs.replace(known, cold=cold, warm=warm)
+
+
+def _forget(bench: Workbench, project: Project) -> None:
+    """Everything that was kept of installing it: packages, wheels, the index's answers, its own builds."""
+    for cache in (bench.workshop.root / "cache/uv").glob(f"{project.name}.[0-9]*"):
+        remove(cache)
 
 
 def _job(

@@ -23,8 +23,13 @@ HEAD: Final = (
 )  # fmt: skip
 
 
-def render(python: Iterable[Result], control: Iterable[Result]) -> str:
-    """The section between the markers: when and on what, the table, the failures by name, the share of installing warm."""
+def render(
+    python: Iterable[Result], control: Iterable[Result], files: Mapping[str, str] | None = None
+) -> str:
+    """The section between the markers: when and on what, the table, the failures by name, the share of installing warm.
+
+    `files` are the projects' files as text, which may explain failures: `# Known red …`.
+    """
     tested = {(one.project, one.source): one for one in python}
     beside = {(one.project, one.source): one for one in control}
     keys = sorted({*tested, *beside})
@@ -39,7 +44,7 @@ def render(python: Iterable[Result], control: Iterable[Result]) -> str:
     ]
     text += [_line(row) for row in rows]
     text += ["", _install(tested.values())]
-    bad = [line for key in keys for line in _failures(key, tested, beside)]
+    bad = [line for key in keys for line in _explained(key, tested, beside, files or {})]
     return "\n".join([*text, *(["", "What did not pass:", "", *bad] if bad else [])]) + "\n"
 
 
@@ -60,7 +65,8 @@ def _preface(tested: Sequence[Result], beside: Sequence[Result]) -> list[str]:
         f"Run on {when} (UTC), {machine}. Under test: CPython {_pythons(tested)}; control: the system's own "
         f"CPython {_pythons(beside)}.",
         "`seconds` are those of the tests, with the retries of what failed; `cores` is their CPU time over that. Passed "
-        "includes what is expected to fail, and the flaky ones, which failed first and passed when run again.",
+        "includes what is expected to fail, and the flaky ones, which failed first and passed when run again. `cold` is installing "
+        "with nothing kept, `warm` the same installation once more, as in a run's second attempt.",
     ]
 
 
@@ -106,6 +112,31 @@ def _install(results: Iterable[Result]) -> str:
         return "Installing was not timed."
     mean = sum(shares) / len(shares)
     return f"Installing with warm caches took {mean:.2f} of the time with cold ones, on average over {len(shares)} projects."
+
+
+def _explained(
+    key: Key, tested: Mapping[Key, Result], beside: Mapping[Key, Result], files: Mapping[str, str]
+) -> Iterable[str]:
+    """What failed, and what the project's file says of it; what it does not explain is open."""
+    lines = list(_failures(key, tested, beside))
+    yield from lines
+    if lines:
+        known = known_red(files.get(key[0], ""))
+        yield (
+            f"  - [its file]({key[0]}.toml): {known}"
+            if known
+            else "  - **open**: not explained in its file"
+        )
+
+
+def known_red(text: str) -> str:
+    """The comment of a project file that explains failures, up to the first line that is none, as one line.
+
+    >>> known_red("a = 1\\n# Known red: one\\n# of two.\\n\\n# More.")
+    'Known red: one of two.'
+    """
+    found = re.search(r"^# Known red.*(?:\n# .*)*", text, re.MULTILINE)
+    return one_line(re.sub(r"^# ", "", found[0], flags=re.MULTILINE)) if found else ""
 
 
 def _failures(
