@@ -38,7 +38,10 @@ _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ud800-\udfff]")
 
 
 def _under(folder: str, name: str | int) -> str:
-    return f"/{folder}/{quote(str(name), safe='', errors='replace')}"
+    word = str(name)
+    if word.isascii() and word.isalnum():  # numbers and commits, a thousand on a page
+        return f"/{folder}/{word}"
+    return f"/{folder}/{quote(word, safe='', errors='replace')}"
 
 
 def _joined(path: str, pairs: list[tuple[str, str]]) -> str:
