@@ -106,3 +106,4 @@ def test_the_weekly_digest_names_them(book: Book) -> None:
     assert [case.project for case in week.upkeep] == ["anchor"] and not week.empty
     _subject, body = digests.digests.weekly(week, "https://x/", "2026-01-31")
     assert "anchor (release): its control has been red for weeks, for 4 weeks" in body
+    assert "`pybots try anchor --source release`: it was never green here" in body

@@ -44,14 +44,7 @@ def _week(week: Week, base: str) -> Iterator[str]:
             for one in week.gone
         ],
     )
-    yield from _section(
-        "Project files that want a look (`pybots project upkeep` says more):",
-        [
-            f"  {one.project} ({one.source}): {one.what}"
-            + (f", for {_age(week.now - one.since)}" if one.since is not None else "")
-            for one in week.upkeep
-        ],
-    )
+    yield from _upkeep(week)
     if week.unknown or week.infra:
         yield from wrap(
             f"Unknown, and never counted as green: {number(week.unknown, 'run')}."
@@ -95,6 +88,21 @@ def _standing(found: Sequence[Standing], now: float, base: str) -> Iterator[str]
         yield f"      {base}/breakage/{one.id}"
     if len(found) > SHOWN:
         yield f"  … and {len(found) - SHOWN:,} more"
+    yield ""
+
+
+def _upkeep(week: Week) -> Iterator[str]:
+    """Each case with the change that is proposed: its keeper needs no shell to know what to do."""
+    if not week.upkeep:
+        return
+    yield "Project files that want a look, each with a change to propose:"
+    yield ""
+    for one in week.upkeep[:SHOWN]:
+        age = f", for {_age(week.now - one.since)}" if one.since is not None else ""
+        yield cut(f"  {one.project} ({one.source}): {one.what}{age}")
+        yield from (f"      {line}" for line in wrap(one.propose, WIDTH - 6))
+    if len(week.upkeep) > SHOWN:
+        yield f"  and {len(week.upkeep) - SHOWN:,} more: `pybots project upkeep`"
     yield ""
 
 
