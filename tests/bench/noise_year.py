@@ -18,6 +18,8 @@ DAY: Final = 24 * HOUR
 YEAR: Final = 365 * DAY
 BEGIN: Final = 1_735_689_600.0
 """2025-01-01 00:00 UTC."""
+TOLD_WITHIN: Final = 2 * HOUR
+"""An interpreter's build, its lanes, and the hour that a letter is held for its control."""
 SHARE: Final = 0.85
 """How often a lane takes part when a commit is tested; otherwise it was busy, or the commit was coalesced."""
 
@@ -405,8 +407,10 @@ class _Planter:
         while True:
             begin = self.chance.randint(commits[first - 1].position + 1, commits[first].position)
             last = first + 2 + round(self.chance.expovariate(1 / 15))
-            if self.effect == "build":
+            if self.effect == "build":  # what is mended before a letter is due is told to nobody
                 last = first + self.chance.randint(1, 3)
+                while last < len(commits) and commits[last].at - commits[first].at < TOLD_WITHIN:
+                    last += 1
             lasting = self.effect != "build" and self.chance.random() < 0.2
             if last >= len(commits) or (lasting and self.effect not in HIDING):
                 return (*spans, (begin, float("inf")))

@@ -324,6 +324,23 @@ def test_digests_come_once_and_only_when_there_is_something(world: World) -> Non
     assert "Nobody has looked at these yet" in text(weekly[0])
 
 
+def test_a_daily_reader_hears_of_ends_and_beginnings_only(world: World) -> None:
+    """What was mended and broke again between two letters is as it was for who reads once a day; so is what came and went."""
+    daily = make_project("p0", notify=(), notify_daily=("d@x.org",))
+    world = World(replace(world.farm, projects={**world.farm.projects, "p0": daily}))
+    lane, said = world.lane("p0"), []
+    notify.consider(world.farm)
+    for position, runs in enumerate([[GOOD, BAD], [GOOD, BAD], [], [GOOD], [BAD, GOOD], [BAD]]):
+        for number, tests in enumerate(runs):
+            world.go(10 * position + number, tests, lane=lane)
+            later(world, HOUR)
+        later(world, DAY)
+        notify.consider(world.farm)
+        letters = world.rows(outbox, outbox.c.topic == "daily")
+        said.append([head for row in letters for head in ("Newly", "Fixed") if head in text(row)])
+    assert said == [["Newly"]] * 3 + [["Newly", "Fixed"]] * 2 + [["Newly", "Fixed", "Newly"]]
+
+
 def test_a_lane_red_for_long_is_parked_until_somebody_acts(world: World) -> None:
     lane = world.lane("p0")
     for position, tests in enumerate([GOOD, BAD]):

@@ -92,7 +92,7 @@ class Week:
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """A transition in a daily digest: `what` is `opened` or `fixed`."""
+    """A transition in a daily digest: `what` is `opened`, `fixed` or `withdrawn`."""
 
     id: int
     title: str

@@ -7,7 +7,8 @@ only a note that it was looked at.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, or_, select
@@ -26,6 +27,7 @@ breakages, parts, lanes, runs = schema.breakages, schema.breakage_lanes, schema.
 notes = schema.notes
 
 DAILY: Final = "mail: daily digest until"
+TOLD: Final = "mail: broken as of the daily digest"
 WEEKLY: Final = "mail: weekly digest until"
 TOP_FLAKY: Final = 50
 
@@ -41,8 +43,11 @@ def write(farm: Farm, connection: Connection, now: float) -> None:
     """Write what is due; a farm that is new has nothing to look back at."""
     since, until = _until(connection, DAILY), digest.last_daily(now)
     if since < until:
+        before = _held_for_broken(connection, since)
+        after = standings(connection, before, until)
         if since:
-            _daily(farm, connection, max(since, until - 7 * DAY), until, now)
+            _daily(farm, connection, changes(before, after), until, now)
+        set_note(connection, TOLD, _told(after), now)
         set_note(connection, DAILY, until, now)
     since, until = _until(connection, WEEKLY), digest.last_weekly(now)
     if since < until:
@@ -58,8 +63,9 @@ def _until(connection: Connection, name: str) -> float:
     return float(found) if found is not None else 0.0
 
 
-def _daily(farm: Farm, connection: Connection, since: float, until: float, now: float) -> None:
-    changed = changes(connection, since, until)
+def _daily(
+    farm: Farm, connection: Connection, changed: list[Changed], until: float, now: float
+) -> None:
     book = mailing.book(farm, connection)
     held_back = mailing.held_back(connection)
     day = _day(until)
@@ -92,34 +98,67 @@ def _put_daily(
     mailing.put(farm, connection, written, now)
 
 
-def changes(connection: Connection, since: float, until: float) -> list[Changed]:
-    """What was confirmed or fixed in between, the oldest first. What was dismissed never happened."""
-    rows = connection.execute(
-        select(breakages).where(
-            breakages.c.state.in_(("open", "fixed")),
-            breakages.c.confirmed.is_not(None),
-            or_(
-                _between(breakages.c.confirmed, since, until),
-                _between(breakages.c.fixed, since, until),
-            ),
-        )
-    ).all()
-    projects = _projects(connection, [row.id for row in rows])
+def changes(before: Mapping[int, Sequence[str]], after: Standings) -> list[Changed]:
+    """What readers of digests have to hear, the oldest first: `before` is what they hold for broken.
+
+    What ended and came back in between is no news, nor is what began and ended."""
     found = []
-    for row in rows:
-        opened = since < row.confirmed <= until
-        fixed = row.fixed is not None and since < row.fixed <= until and row.state == "fixed"
-        if opened and fixed:
-            continue  # over within the day
-        what, at = ("fixed", row.fixed) if fixed else ("opened", row.confirmed)
-        found.append(
-            Changed(id=row.id, title=row.title, what=what, at=at, projects=projects.get(row.id, ()))
-        )
+    for number, one in after.open.items():
+        new = [name for name in one.projects if name not in before.get(number, ())]
+        if new or number not in before:
+            found.append(replace(one, projects=tuple(new)))
+    found += [
+        replace(one, projects=tuple(before[number]))
+        for number, one in after.ended.items()
+        if number in before
+    ]
     return sorted(found, key=lambda one: (one.at, one.id))
 
 
-def _between(column: Any, since: float, until: float) -> Any:
-    return and_(column > since, column <= until)
+@dataclass(frozen=True, kw_only=True)
+class Standings:
+    """By breakage: what is broken, and what has ended lately."""
+
+    open: Mapping[int, Changed]
+    ended: Mapping[int, Changed]
+
+
+def standings(connection: Connection, before: Iterable[int], until: float) -> Standings:
+    """As it was at `until`, of what was confirmed and of what readers hold for broken (`before`)."""
+    known = set(before)
+    rows = connection.execute(
+        select(breakages).where(
+            or_(
+                and_(breakages.c.state == "open", breakages.c.confirmed <= until),
+                breakages.c.id.in_(known),
+            )
+        )
+    ).all()
+    projects = _projects(connection, [row.id for row in rows])
+    open_: dict[int, Changed] = {}
+    ended: dict[int, Changed] = {}
+    for row in rows:
+        what = {"fixed": "fixed", "dismissed": "withdrawn"}.get(row.state, "opened")
+        if what == "fixed" and row.fixed > until:
+            what = "opened"
+        at = row.fixed if what == "fixed" else row.confirmed or row.opened
+        one = Changed(
+            id=row.id, title=row.title, what=what, at=at, projects=projects.get(row.id, ())
+        )
+        (open_ if what == "opened" else ended)[row.id] = one
+    return Standings(open=open_, ended=ended)
+
+
+def _held_for_broken(connection: Connection, since: float) -> dict[int, list[str]]:
+    """What the last digest left its readers with: breakage -> projects."""
+    told = connection.scalar(select(notes.c.value).where(notes.c.name == TOLD))
+    if told is None:  # of a farm whose last digest kept none
+        told = _told(standings(connection, (), since))
+    return {int(number): list(names) for number, names in told.items()}
+
+
+def _told(now: Standings) -> dict[str, list[str]]:
+    return {str(number): list(one.projects) for number, one in now.open.items()}
 
 
 def _projects(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[str, ...]]:

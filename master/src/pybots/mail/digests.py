@@ -131,7 +131,11 @@ def daily(
 
 
 def _day(changed: Sequence[Changed], base: str, project: str, held_back: int) -> Iterator[str]:
-    for what, head in (("opened", "Newly broken:"), ("fixed", "Fixed:")):
+    heads = {
+        "opened": "Newly broken:", "fixed": "Fixed:",
+        "withdrawn": "Withdrawn, for it was chance or the environment:",
+    }  # fmt: skip
+    for what, head in heads.items():
         mine = [one for one in changed if one.what == what]
         if mine:
             yield head
