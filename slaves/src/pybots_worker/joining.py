@@ -76,7 +76,7 @@ def terms(planned: WorkshopSettings, facts: Facts) -> list[str]:
     }[planned.network]
     return [
         f"runs        {runs}, in a sandbox without your files",
-        f"at a time   {planned.slots} of {facts.cores} processors' builds, {planned.cores or facts.cores} processors in all",
+        f"at a time   {planned.slots} {'job' if planned.slots == 1 else 'jobs'}, {planned.cores or facts.cores} of {facts.cores} processors in all",
         f"memory      {cap(planned.memory_mb)} for each job; disk {cap(planned.disk_mb)}; caches {planned.cache_mb} MiB",
         f"network     {network}",
         f"when        {', '.join(planned.hours) or 'always'}; `pybots-worker pause` whenever you like",

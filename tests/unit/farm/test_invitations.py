@@ -98,6 +98,7 @@ def test_codes_end(farm: Farm) -> None:
     ("wish", "why"),
     [
         ({"owner": " "}, "owner's name"),
+        ({"owner": "ada@example.org"}, "given with --email"),
         ({"email": "nobody"}, "no mail address"),
         ({"email": "a@b\nBcc: c@d"}, "no mail address"),
         ({"name": "../x"}, "no worker's name"),

@@ -100,6 +100,7 @@ def _check(farm: Farm, wish: Wish) -> None:
     unknown = [name for name in wish.projects if name not in farm.projects]
     problems = [
         (not wish.owner.strip() or len(wish.owner) > 200, "an invitation needs its owner's name"),
+        (_is_mail(wish.owner), "pages show its owner's name; an address is given with --email"),
         (bool(wish.name) and not NAME.fullmatch(wish.name), f"{wish.name!r} is no worker's name"),
         (not NAME.fullmatch(wish.trust), f"{wish.trust!r} is no name for a trust group"),
         (bool(wish.email) and not _is_mail(wish.email), f"{wish.email!r} is no mail address"),
