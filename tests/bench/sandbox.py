@@ -100,9 +100,6 @@ class Bench:
             [*_user(), *self.command(str(self.python))], cwd=work, env=self.env(str(work)),
             stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
-        with suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
         return self._spent(began, before, done.returncode, done.stdout + done.stderr)
 
     def inside(self) -> Spent:
@@ -123,7 +120,11 @@ class Bench:
         return Spent(spent.wall, max(spent.cpu, done.cpu_seconds))
 
     def _spent(self, began: float, before: float, status: int, said: bytes) -> Spent:
-        spent = Spent(time.monotonic() - began, _cpu() - before)
+        wall = time.monotonic() - began
+        with suppress(ChildProcessError):  # orphans of either side: this run's, not the next one's
+            while True:
+                os.waitpid(-1, 0)
+        spent = Spent(wall, _cpu() - before)
         if status != 0:
             raise SystemExit(
                 f"the suite failed ({status}):\n{said[-3000:].decode(errors='replace')}"
