@@ -182,6 +182,12 @@ FAMILIES: dict[str, list[str]] = {
     "another project's own function of that name is": [
         gone("AttributeError: module 'anchor.core' has no attribute 'go'", project="buoy")
     ],
+    **{
+        f"{p}'s own module that its runner does not find": [
+            gone("ModuleNotFoundError: No module named 'tests'", "test_a", p, f"{SITE}/_pytest/pathlib.py")
+        ]
+        for p in ("anchor", "buoy")
+    },
     "a removed module": [
         gone("ModuleNotFoundError: No module named 'distutils'", m, p) for m, p in (("test_a", "anchor"), ("test_b", "buoy"))
     ],

@@ -24,6 +24,9 @@ VAGUE: Final = frozenset(
 )
 """Exception types that don't say what went wrong; without frames the test's id must tell."""
 
+RUNNERS: Final = frozenset({"_pytest", "pluggy", "pytest", "xdist", "execnet", "nose"})
+"""Packages that run tests, as their frames name them."""
+
 _TYPE = re.compile(
     r"^([A-Za-z_][\w.]*?(?:Error|Exception|Warning|Interrupt|Exit|Failed|Group|Failure))(?:: |$)"
 )
@@ -70,8 +73,10 @@ def _parts(kind: FailureKind, failure: Failure, project: str, where: str) -> lis
 
 
 def _foreign(failure: Failure, project: str) -> str:
-    """The installed package, other than the project, in whose frames it failed; "" when there is none."""
-    inner = next((frame.owner for frame in frames(failure.detail) if frame.owner != STDLIB), SOURCE)
+    """The installed package, other than the project, in whose frames it failed; "" when there is none. What runs the tests
+    imports them, and is nobody's dependency there."""
+    owners = (frame.owner for frame in frames(failure.detail))
+    inner = next((one for one in owners if one != STDLIB and one not in RUNNERS), SOURCE)
     return "" if inner == SOURCE or plain(inner) == plain(project) else inner
 
 
