@@ -177,9 +177,9 @@ def _load(connection: Connection, now: float) -> tuple[list[Broken], list[Thread
 
 
 def _extent(connection: Connection, ids: Sequence[int]) -> dict[int, list[Any]]:
-    """The lanes of each breakage."""
+    """The lanes of each breakage, without their tests: they are read whenever mail is considered."""
     rows = connection.execute(
-        select(parts.c.breakage_id, parts.c.closed, parts.c.tests, lanes.c.project)
+        select(parts.c.breakage_id, parts.c.closed, parts.c.count.label("ids"), lanes.c.project)
         .join(lanes, lanes.c.id == parts.c.lane_id, isouter=True)
         .where(parts.c.breakage_id.in_(ids))
     )
@@ -205,7 +205,8 @@ def _broken(row: Any, members: Iterable[Any], now: float) -> Broken:
         blamed=row.blamed,
         reopened=row.reopened,
         projects=tuple(sorted({one.project for one in members if one.project})),
-        lanes=sum(1 if one.project else max(1, len(one.tests or ())) for one in members),
+        # An interpreter's part counts its columns.
+        lanes=sum(1 if one.project else max(1, one.ids) for one in members),
         trip=row.trip,
         answered=dispositions.current(row.disposition, row.expires, now) != "untriaged",
         thread=row.thread_id,
