@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from pybots.ledger import schema
-from pybots_worker.contract import PREFIX, SdistSource, Test
+from pybots_worker import contract
+from pybots_worker.contract import PREFIX, SdistSource
 from tests.farm.live import Live
 from tests.hard.kit_world import LIMITS, Kit, blob
 
@@ -90,7 +91,9 @@ def test_they_are_forced_upon_the_interpreter_under_test(
 def check(python: Path, owl: Path, folder: Path, runner: Any, args: tuple[str, ...]) -> None:
     kit = Kit(folder)
     source = SdistSource(name=owl.name, version="1.0", blob=blob(owl))
-    job = kit.project_job(python, source, Test(runner=runner, args=args), network="install")
+    job = kit.project_job(
+        python, source, contract.Test(runner=runner, args=args), network="install"
+    )
     patient = msgspec.structs.replace(LIMITS, wall_seconds=300)
     report = kit.run(msgspec.structs.replace(job, limits=dict.fromkeys(job.limits, patient)))
     assert {test.id.rpartition("::")[2]: test.outcome for test in report.tests} == {
