@@ -6,8 +6,7 @@ import pytest
 
 from tests.farm import live as living
 from tests.farm.live import Live
-from tests.farm.webyard import Web, fill, free_port, settings, start, stop
-from tests.unit.farm.builders import Book, make_farm
+from tests.farm.webyard import Web, serving
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +25,5 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    root = tmp_path_factory.mktemp("web") / "farm"
-    port = free_port()
-    settings(root, port)
-    farm = make_farm(root, migrated=True)
-    book = Book(farm)
-    made = Web(farm, book, port, start(root, port))
-    made.marks = fill(book)
-    yield made
-    stop(made.process)
-    farm.ledger.close()
-    assert "Traceback" not in (root / "web.log").read_text()
+    with serving(tmp_path_factory.mktemp("web") / "farm") as made:
+        yield made

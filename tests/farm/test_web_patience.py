@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.farm.webyard import Web, fill, free_port, settings, start, stop
-from tests.unit.farm.builders import Book, make_farm
+from tests.farm.webyard import Web, serving
 
 MOST = 40
 IMPATIENT = f"""\
@@ -28,16 +27,8 @@ sys.exit(serve.main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    root = tmp_path_factory.mktemp("patience") / "farm"
-    port = free_port()
-    settings(root, port)
-    farm = make_farm(root, migrated=True)
-    made = Web(farm, Book(farm), port, start(root, port, ("-c", IMPATIENT)))
-    made.marks = fill(made.book)
-    yield made
-    stop(made.process)
-    farm.ledger.close()
-    assert "Traceback" not in (root / "web.log").read_text()
+    with serving(tmp_path_factory.mktemp("patience") / "farm", ("-c", IMPATIENT)) as made:
+        yield made
 
 
 def trickle(connection: socket.socket, patience: float = 15.0) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -10,13 +11,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pybots.farm import tokens
 from pybots.farm.home import Farm
-from tests.unit.farm.builders import START, Book
+from tests.unit.farm.builders import START, Book, make_farm
 
 HOSTILE = "<script>alert(1)<!--\"'&"
 SECRET = "a-webhook-secret-of-some-length"
@@ -119,6 +121,21 @@ def start(
             assert process.poll() is None, (root / "web.log").read_text()
             time.sleep(0.05)
     raise AssertionError((root / "web.log").read_text())
+
+
+@contextlib.contextmanager
+def serving(root: Path, *program: Any) -> Iterator[Web]:
+    """A filled farm in `root` and its web process (`program`: as of `start`), which must not have stumbled."""
+    port = free_port()
+    settings(root, port)
+    farm = make_farm(root, migrated=True)
+    book = Book(farm)
+    made = Web(farm, book, port, start(root, port, *program))
+    made.marks = fill(book)
+    yield made
+    stop(made.process)
+    farm.ledger.close()
+    assert "Traceback" not in (root / "web.log").read_text()
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

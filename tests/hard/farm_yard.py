@@ -265,6 +265,19 @@ def running(yard: Yard, *names: str, patience: float = live.PATIENCE) -> Iterato
         yard.stop()
 
 
+@contextlib.contextmanager
+def investigating(root: Path) -> Iterator[Yard]:
+    """A farm with one project and three people's workers, which looks at new commits only when it is told to."""
+    made = make(
+        root, ("anchor",), cpython__poll_seconds=3600, investigator__probes_per_day=500
+    )  # fmt: skip
+    for name, owner in (("second", "Bob"), ("third", "Cem")):
+        made.hire(name, owner)
+    with running(made):
+        made.start("second", "third")
+        yield made
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass

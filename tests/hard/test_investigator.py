@@ -26,14 +26,7 @@ Removed
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    made = farm_yard.make(
-        tmp_path_factory.mktemp("investigator"), ("anchor",), cpython__poll_seconds=3600,
-        investigator__probes_per_day=500,
-    )  # fmt: skip
-    for name, owner in (("second", "Bob"), ("third", "Cem")):
-        made.hire(name, owner)
-    with farm_yard.running(made):
-        made.start("second", "third")
+    with farm_yard.investigating(tmp_path_factory.mktemp("investigator")) as made:
         yield made
 
 

@@ -198,6 +198,15 @@ FAMILIES: dict[str, list[str]] = {
     "an assertion of unittest, in any class": [
         gone(f"AttributeError: '{c}' object has no attribute 'assertEquals'") for c in ("TestA", "TestB")
     ],
+    "a class of the module's name": [
+        gone("AttributeError: 'anchor.core' object has no attribute 'go'", m) for m in ("test_a", "test_b")
+    ],
+    "a dependency says no to a keyword": [
+        gone("TypeError: render() got an unexpected keyword argument 'x'", inner=f"{SITE}/resin/core.py")
+    ],
+    "and at another place to another caller's": [
+        gone("TypeError: render() got an unexpected keyword argument 'x'", "test_b", "buoy", f"{SITE}/resin/more.py")
+    ],
     "a method of a class": [
         gone("AttributeError: 'Thread' object has no attribute 'isAlive'", m) for m in ("test_a", "test_b")
     ],

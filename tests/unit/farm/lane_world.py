@@ -112,6 +112,10 @@ class World:
 
     farm: Farm
 
+    def later(self, seconds: float) -> None:
+        """Time goes by."""
+        self.farm.clock.now += seconds  # type: ignore[attr-defined] # the world's own clock
+
     # What is there -----------------------------------------------------------
 
     def commit(self, position: int, **changes: Any) -> int:

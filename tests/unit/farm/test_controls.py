@@ -108,7 +108,7 @@ def test_a_red_control_blocks_the_run_and_what_follows(world: Farm) -> None:
 
 
 def hours(world: Farm, number: float) -> None:
-    world.farm.clock.now += 3600 * number  # type: ignore[attr-defined]
+    world.later(3600 * number)
 
 
 @pytest.mark.deep
@@ -259,7 +259,7 @@ def test_a_control_is_given_up_after_an_hour(world: Farm) -> None:
     world.seen(2, BAD)
     control = world.control()
     assert controls.expire(world.farm) == []
-    world.farm.clock.now += 3600  # type: ignore[attr-defined]
+    world.later(3600)
     assert controls.expire(world.farm) == [control.id]
     assert controls.expire(world.farm) == []
     assert (world.breakage().state, world.breakage().control) == ("open", "none")
@@ -271,7 +271,7 @@ def test_a_late_answer_changes_nothing(world: Farm) -> None:
     bad = world.seen(2, BAD)
     control = world.control().id
     world.attempt(control)
-    world.farm.clock.now += 3600  # type: ignore[attr-defined]
+    world.later(3600)
     controls.expire(world.farm)
     world.record(control, make_report([BAD[1]]))
     assert world.breakage().state == "open"

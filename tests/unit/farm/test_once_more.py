@@ -90,7 +90,7 @@ def test_a_silent_control_and_no_second_answer_within_the_hour_is_believed(world
     world.seen(1, GOOD)
     world.seen(2, BAD)
     world.answer([make_test(B, "skipped")])
-    world.farm.clock.now += 3700.0  # type: ignore[attr-defined]
+    world.later(3700.0)
     assert controls.expire(world.farm)
     assert (world.breakage().state, world.breakage().control) == ("open", "none")
 
@@ -188,7 +188,7 @@ def test_without_an_answer_a_failure_is_believed(world: Farm, silence: str) -> N
     if silence in ("skipped", "not reached"):
         world.again([make_test(B, "skipped")] if silence == "skipped" else [make_test(A)])
     elif silence == "late":
-        world.farm.clock.now += 3600  # type: ignore[attr-defined]
+        world.later(3600)
         controls.expire(world.farm)
         assert world.one(schema.runs, run).state == "dropped"
     else:

@@ -35,10 +35,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.farm.ledger.close()
 
 
-def later(world: World, seconds: float) -> None:
-    world.farm.clock.now += seconds  # type: ignore[attr-defined] # the world's own clock
-
-
 def change(world: World, number: int, **values: Any) -> None:
     with world.farm.ledger.write() as connection:
         connection.execute(update(breakages).where(breakages.c.id == number).values(**values))
@@ -77,10 +73,10 @@ def test_lanes_that_never_finish_hold_mail_for_an_hour(world: World) -> None:
         world.go(1, GOOD, lane=lane)
     world.run(2, lane=lanes[1])
     world.go(2, BAD, lane=lanes[0])
-    later(world, HOUR - 60)
+    world.later(HOUR - 60)
     notify.consider(world.farm)
     assert world.letters() == []
-    later(world, 60)
+    world.later(60)
     for _ in range(3):
         notify.consider(world.farm)
     assert len(world.letters()) == 1
@@ -150,7 +146,7 @@ def test_most_lanes_red_at_once_is_held_and_the_farms_doing_goes_to_the_admin(wo
     mass_red(world, control="red", state="dismissed")
     (breaker,) = world.rows(schema.breakers)
     assert (breaker.scope, breaker.name, breaker.state) == ("worker", "attic", "farm")
-    later(world, 5 * HOUR)
+    world.later(5 * HOUR)
     notify.consider(world.farm)
     (letter,) = world.rows(outbox)
     assert letter.audience == "admin" and "it is not CPython" in letter.subject
@@ -171,7 +167,7 @@ def test_a_breaker_that_has_let_go_does_not_trip_again(world: World) -> None:
     mass_red(world, control="green", state="open")
     for position, name in ((2, "p6"), (3, "p7")):
         world.go(position, GOOD, lane=world.lane(name))
-    later(world, 60)
+    world.later(60)
     notify.consider(world.farm)
     assert [row.state for row in world.rows(schema.breakers)] == ["python"]
     assert world.rows(outbox, outbox.c.audience == "admin") == []
@@ -183,7 +179,7 @@ def test_a_breaker_whose_lanes_all_pass_again_is_over_without_a_word(world: Worl
     mass_red(world, control="wanted", state="suspected")
     for number in range(6):
         world.go(3, GOOD, lane=world.lane(f"p{number}"))
-    later(world, HOUR)
+    world.later(HOUR)
     notify.consider(world.farm)
     assert [row.state for row in world.rows(schema.breakers)] == ["over"]
     assert world.rows(outbox) == []
@@ -193,7 +189,7 @@ def test_a_breaker_whose_lanes_all_pass_again_is_over_without_a_word(world: Worl
 def test_a_breaker_that_nothing_settles_is_the_admins_until_somebody_answers(world: World) -> None:
     mass_red(world, control="none", state="open")
     assert world.rows(outbox) == []
-    later(world, HOUR)
+    world.later(HOUR)
     for _ in range(2):
         notify.consider(world.farm)
     (letter,) = world.rows(outbox)
@@ -249,7 +245,7 @@ def test_an_answer_that_expires_leaves_the_breakage_untriaged(world: World) -> N
     given = dispositions.answer("python", now=world.farm.clock(), person="Ada", days=1)
     answers.put(world.farm, 1, given, "ada")
     assert answers.get(world.farm, 1).disposition == "python"
-    later(world, DAY)
+    world.later(DAY)
     assert answers.get(world.farm, 1).disposition == "untriaged", "even before anybody has swept"
     with world.farm.ledger.write() as connection:
         threads.expire(connection, world.farm.clock())
@@ -288,7 +284,7 @@ def test_a_missing_workers_owner_is_told_once(
     notify.consider(world.farm)
     assert world.rows(outbox) == [], "not before it is gone for long"
     for _ in range(3):
-        later(world, HOUR)
+        world.later(HOUR)
         notify.consider(world.farm)
     assert [row.recipients[0] for row in world.rows(outbox)] == told
 
@@ -304,19 +300,19 @@ def test_digests_come_once_and_only_when_there_is_something(world: World) -> Non
     )
     world = World(farm)
     notify.consider(farm)
-    later(world, 8 * DAY)
+    world.later(8 * DAY)
     notify.consider(farm)
     assert world.rows(outbox) == [], "a week without anything"
     for position, tests in enumerate([GOOD, BAD]):
         world.go(position, tests, lane=world.lane("p0"))
     assert [row.audience for row in world.rows(outbox)] == ["list"]
     for _ in range(3):
-        later(world, DAY)
+        world.later(DAY)
         notify.consider(farm)
     daily = world.rows(outbox, outbox.c.topic == "daily")
     assert [row.recipients for row in daily] == [["d@x.org"]]
     assert "TypeError: x" in text(daily[0])
-    later(world, 7 * DAY)
+    world.later(7 * DAY)
     for _ in range(2):
         notify.consider(farm)
     weekly = world.rows(outbox, outbox.c.topic == "weekly")
@@ -333,8 +329,8 @@ def test_a_daily_reader_hears_of_ends_and_beginnings_only(world: World) -> None:
     for position, runs in enumerate([[GOOD, BAD], [GOOD, BAD], [], [GOOD], [BAD, GOOD], [BAD]]):
         for number, tests in enumerate(runs):
             world.go(10 * position + number, tests, lane=lane)
-            later(world, HOUR)
-        later(world, DAY)
+            world.later(HOUR)
+        world.later(DAY)
         notify.consider(world.farm)
         letters = world.rows(outbox, outbox.c.topic == "daily")
         said.append([head for row in letters for head in ("Newly", "Fixed") if head in text(row)])
@@ -353,11 +349,11 @@ def test_a_lane_red_for_long_is_parked_until_somebody_acts(world: World) -> None
         return {name: one.rests for name, one in found.items()}
 
     assert parked() == {}
-    later(world, 15 * DAY)
+    world.later(15 * DAY)
     assert parked() == {slug: False}
     world.go(2, BAD, lane=lane)
     assert parked() == {slug: True}, "it had its run of the day"
-    later(world, DAY)
+    world.later(DAY)
     assert parked() == {slug: False}
     answers.put(world.farm, 1, dispositions.answer("project", now=world.farm.clock()), "ada")
     assert parked() == {}
@@ -375,11 +371,11 @@ def test_a_lane_that_was_always_red_is_parked_until_something_changes(world: Wor
             return bool(parking.rests(connection, world.farm.clock()))
 
     assert not parked()
-    later(world, 15 * DAY)
+    world.later(15 * DAY)
     assert parked()
     world.go(1, [make_test("t.py::a", "failed", "KeyError: 'a'"), BAD[1]], lane=lane)
     assert not parked(), "something changed"
-    later(world, 15 * DAY)
+    world.later(15 * DAY)
     assert parked()
     world.go(2, GOOD, lane=lane)
     assert not parked()

@@ -61,9 +61,12 @@ def _parts(kind: FailureKind, failure: Failure, project: str, where: str) -> lis
                 shape(message),
                 plain(why.package),
             ]  # a dependency's: whoever wants it
-    if kind in ("test", "collection") and (said := told(name, message)):
-        owner = _foreign(failure, project)  # a dependency that misses it is a failure of its own
-        own = [] if owner or said.standard else [project]
+    said = told(name, message) if kind in ("test", "collection") else None
+    owner = _foreign(failure, project) if said else ""
+    # A dependency that misses something of the library is a failure of its own; what else it says, of callers perhaps that
+    # are strangers to each other, takes its frames to know.
+    if said and (said.standard or not owner):
+        own = [] if said.standard else [project]
         return [kind, name.rsplit(".", 1)[-1], *said.what, owner, *own]
     # What does not say what went wrong needs the test to tell.
     vague = name.rsplit(".", 1)[-1] in VAGUE or not message

@@ -47,7 +47,8 @@ class Told:
 
 
 def _module(match: re.Match[str]) -> Told:
-    return Told(what=match.groups(), standard=match[1].split(".")[0] in STANDARD)
+    # A class may have a module's name.
+    return Told(what=("module", *match.groups()), standard=match[1].split(".")[0] in STANDARD)
 
 
 def _import(match: re.Match[str]) -> Told:
