@@ -44,6 +44,24 @@ def test_a_page_fits_its_window_and_is_silent(tab: Any, folder: Path, name: str)
     assert tab.complaints == []
 
 
+@pytest.mark.parametrize("tab", [1047], ids=["A4 landscape"], indirect=True)
+@pytest.mark.parametrize("name", ["console", "breakage", "run"])
+def test_paper_is_light_keeps_the_colours_and_has_nothing_to_press(
+    tab: Any, folder: Path, name: str
+) -> None:
+    tab.emulate_media(media="print", color_scheme="dark")
+    tab.goto((folder / f"{name}.html").as_uri())
+    script = """[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).printColorAdjust,
+        [...document.querySelectorAll('button, .tools')].filter(one => one.offsetParent).length,
+        document.documentElement.scrollWidth - innerWidth]"""
+    paper, colours, pressed, wide = tab.evaluate(script)
+    tab.emulate_media(media="screen", color_scheme="dark")
+    screen = tab.evaluate(script)[0]
+    assert (paper, colours, pressed) == ("rgb(255, 255, 255)", "exact", 0)
+    assert wide <= 0, f"{wide} pixels stick out"
+    assert screen != paper, "dark on the screen"
+
+
 def test_boxes_are_big_enough_to_hit(tab: Any, folder: Path) -> None:
     """24 CSS pixels, WCAG 2.2's target size."""
     tab.goto((folder / "console.html").as_uri())
