@@ -2,7 +2,7 @@
 
     python tests/bench/noise.py --seed N [--json] [--runs 50000] [--lanes 200] [--plants 40] [--faults 30] [--verbose]
 
-A year is made from the seed (`noise_year`: projects, commits, planted breakages, tests that are flaky at 0.1 to 30 %,
+A year is made from the seed (`noise_make`, `noise_planting`: projects, commits, planted breakages, tests that are flaky at 0.1 to 30 %,
 faults of the farm). Its reports (`noise_reports`) are recorded by the product's own code in a real ledger, under a
 simulated clock (`noise_farm`); the outbox is collected, and every mail is attributed to what really happened
 (`noise_score`). Exit status 0 when all of these hold:
@@ -33,9 +33,10 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import noise_year
+import noise_make
 from noise_farm import NoiseFarm
 from noise_score import Line, Mail, Score, Truth, lines_of, read
+from noise_year import Year
 from sqlalchemy import select
 
 from pybots.farm import digests, threads
@@ -76,7 +77,7 @@ def overheard(told: dict[str, tuple[Line, ...]]) -> Iterator[None]:
         threads.stories.of_letter, digests._put_daily = of_letter, put_daily
 
 
-def live(year: noise_year.Year, folder: Path) -> tuple[Score, dict[str, Any]]:
+def live(year: Year, folder: Path) -> tuple[Score, dict[str, Any]]:
     """A year in a folder of its own, scored."""
     told: dict[str, tuple[Line, ...]] = {}
     with overheard(told):
@@ -102,7 +103,7 @@ def live(year: noise_year.Year, folder: Path) -> tuple[Score, dict[str, Any]]:
 
 def measure(options: argparse.Namespace) -> tuple[Score, dict[str, Any]]:
     share = options.runs / RUNS
-    year = noise_year.make(
+    year = noise_make.make(
         options.seed, runs=options.runs, lanes=options.lanes,
         plants=options.plants if options.plants is not None else max(1, round(40 * share)),
         faults=options.faults if options.faults is not None else max(1, round(30 * share)),
