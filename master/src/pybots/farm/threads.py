@@ -29,6 +29,14 @@ threads = schema.threads
 LOOK_AGAIN: Final = "mail: look again"
 """The note that says when mail has to be considered even if nothing happens."""
 UNDER_WAY: Final = ("wanted", "dispatched", "running")
+LOOKED_AT: Final = tuple(
+    breakages.c[name]
+    for name in (
+        "id", "branch", "state", "good_position", "bad_position", "opened", "signature", "control",
+        "axis", "blamed", "reopened", "trip", "disposition", "expires", "thread_id", "told",
+    )
+)  # fmt: skip
+"""All but the long texts: hundreds of them are read whenever mail is considered."""
 
 
 def consider(farm: Farm, connection: Connection, now: float) -> float | None:
@@ -152,7 +160,7 @@ def _load(connection: Connection, now: float) -> tuple[list[Broken], list[Thread
     """What stands, what readers hold for standing, and the threads of both."""
     live = select(threads.c.id).where(threads.c.state.in_(("held", "sent")))
     rows = connection.execute(
-        select(breakages)
+        select(*LOOKED_AT)
         .where(
             or_(
                 breakages.c.state.in_(STANDING),
