@@ -52,7 +52,10 @@ def open_farm(year: Year, folder: Path, clock: Clock) -> Farm:
     tokens.make_key(where.secrets)
     return Farm(
         folder=where,
-        config=FarmConfig(mail=Mail(sender=SENDER, list=LIST, admin=ADMIN)),
+        config=FarmConfig(
+            mail=Mail(sender=SENDER, list=LIST, admin=ADMIN),
+            second_opinions=0,  # nobody here would give them, and they are drawn by lot
+        ),
         projects={
             name: _project(name, number, network=year.suites[name].network)
             for number, name in enumerate(sorted(year.suites))
