@@ -2,91 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from alerts_world import BOOK, T0, World, to, topics
 
 from pybots.core import alerts
 from pybots.core.audiences import DAY, Book, Caps, Reader
-from pybots.core.rounds import HOLD_SECONDS, Letter, Scene, Trip
-from pybots.core.threads import Broken, Thread
-
-T0 = 1_000_000.0
-BOOK = Book(
-    list=Reader(address="list@x"),
-    admin=Reader(address="admin@x", person=True),
-    projects={
-        "anchor": (Reader(address="a@x"), Reader(address="shared@x")),
-        "buoy": (Reader(address="b@x"), Reader(address="ada@x", person=True)),
-        "calm": (Reader(address="c@x", when="digest"), Reader(address="n@x", when="none")),
-        "mute": (),
-    },
-    owners={"attic": Reader(address="bob@x", person=True)},
-)
-
-
-@dataclass
-class World:
-    """Remembers what `consider` gives back, as the ledger would."""
-
-    now: float = T0
-    book: Book = BOOK
-    caps: Caps = field(default_factory=Caps)
-    broken: dict[int, Broken] = field(default_factory=dict)
-    threads: dict[int, Thread] = field(default_factory=dict)
-    busy: dict[str, set[int]] = field(default_factory=dict)
-    trips: dict[int, Trip] = field(default_factory=dict)
-    sent: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    held_back: dict[str, int] = field(default_factory=dict)
-    letters: list[Letter] = field(default_factory=list)
-    look_again: float | None = None
-
-    def breaks(self, number: int, *projects: str, **changes: Any) -> None:
-        """A breakage, confirmed unless said otherwise."""
-        plain = Broken(
-            id=number, branch="main", state="open", good=4, bad=5, opened=self.now,
-            signature=f"s{number}", control="green", projects=projects or ("anchor",),
-        )  # fmt: skip
-        self.broken[number] = replace(plain, **changes)
-
-    def becomes(self, number: int, **changes: Any) -> None:
-        self.broken[number] = replace(self.broken[number], **changes)
-
-    def look(self, later: float = 0.0) -> list[Letter]:
-        """What is sent now."""
-        self.now += later
-        scene = Scene(
-            now=self.now, book=self.book, caps=self.caps, busy=self.busy, trips=self.trips,
-            sent=self.sent, held_back=self.held_back,
-        )  # fmt: skip
-        seen = [one for one in self.broken.values() if alerts.live(one)]
-        made = alerts.consider(seen, self.threads.values(), scene)
-        self.broken |= {one.id: one for one in made.breakages}
-        self.threads = {one.id: one for one in made.threads}
-        for letter in made.letters:
-            self.sent[letter.reader] = (*self.sent.get(letter.reader, ()), self.now)
-            self.held_back.pop(letter.reader, None)
-        for key in made.withheld:
-            self.held_back[key] = self.held_back.get(key, 0) + 1
-        self.letters += made.letters
-        self.look_again = made.look_again
-        assert len({letter.key for letter in self.letters}) == len(self.letters), "keys are unique"
-        return list(made.letters)
+from pybots.core.rounds import HOLD_SECONDS
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def to(letters: Iterable[Letter]) -> list[str]:
-    return [address for letter in letters for address in letter.recipients]
-
-
-def topics(letters: Iterable[Letter]) -> set[str]:
-    return {letter.topic for letter in letters}
 
 
 # Opened
@@ -198,88 +127,6 @@ def test_what_is_fixed_before_it_was_told_is_no_news(world: World) -> None:
     world.becomes(1, state="fixed")
     assert world.look(60) == []
     assert world.look(HOLD_SECONDS) == []
-
-
-# One cause, one thread
-
-
-def test_one_commit_that_breaks_forty_projects_is_one_mail_with_forty_rows(world: World) -> None:
-    world.book = replace(BOOK, projects={})
-    world.busy = {"main": {5}}
-    for number in range(1, 41):
-        world.breaks(number, f"p{number}", good=4 - number % 3)
-        assert world.look(10) == []
-    world.busy = {}
-    (letter,) = world.look(10)
-    assert len(letter.news) == 40
-    assert world.threads[1].good == 4, "the range is what all of them have in common"
-
-
-def test_later_news_answer_in_the_thread(world: World) -> None:
-    world.breaks(1)
-    first = world.look()[0]
-    world.breaks(2, "buoy")
-    letters = world.look(3 * 3600)
-    assert letters[0].root == first.key and not letters[0].begins
-    assert [one.audience for one in letters] == ["list", "project", "person"]
-    assert letters[1].begins, "the project's first letter of this thread"
-
-
-@pytest.mark.parametrize(
-    ("changes", "together"),
-    [
-        ({"good": 4, "bad": 5}, True),
-        ({"good": 2, "bad": 9}, True),
-        ({"good": None, "bad": 5}, True),
-        ({"good": 5, "bad": 6}, False),
-        ({"good": 3, "bad": 4}, False),
-        ({"branch": "3.14"}, False),
-    ],
-)
-def test_ranges_that_may_have_one_cause_share_a_thread(
-    world: World, changes: dict[str, Any], together: bool
-) -> None:
-    world.breaks(1)
-    world.breaks(2, "buoy", **changes)
-    world.look()
-    assert (world.broken[2].thread == 1) is together
-
-
-def test_a_project_that_changed_itself_has_a_thread_of_its_own(world: World) -> None:
-    """No CPython commit lies between good and bad: what one project broke then is one story, not the neighbours'."""
-    world.breaks(1, "anchor", good=5, bad=5)
-    world.breaks(2, "anchor", good=5, bad=5)
-    world.breaks(3, "buoy", good=5, bad=5)
-    world.look()
-    assert [world.broken[n].thread for n in (1, 2, 3)] == [1, 1, 3]
-
-
-def test_an_old_thread_takes_nothing_in_any_more(world: World) -> None:
-    world.breaks(1)
-    world.look()
-    world.breaks(2, "buoy", opened=T0 + 8 * DAY, good=1, bad=9)
-    world.look(8 * DAY)
-    assert world.broken[2].thread == 2
-
-
-def test_threads_that_turn_out_to_have_one_cause_are_joined_by_a_pointer(world: World) -> None:
-    world.breaks(1, "anchor", good=3, bad=9)
-    world.breaks(2, "buoy", good=9, bad=12)
-    world.look()
-    assert {world.broken[1].thread, world.broken[2].thread} == {1, 2}
-    for number in (1, 2):
-        world.becomes(number, axis="dependency", blamed="dep")
-    world.look(60)
-    letters = world.look(60)
-    assert topics(letters) == {"pointer"} and {one.points_to for one in letters} == {1}
-    assert to(letters) == ["list@x", "b@x", "ada@x"]
-    assert world.threads[2].state == "pointed" and world.broken[2].thread == 1
-    assert world.look(60) == [], "once"
-    for number in (1, 2):
-        world.becomes(number, state="fixed")
-    closing = world.look(60)
-    assert sorted(to(closing)) == ["a@x", "ada@x", "b@x", "list@x", "shared@x"]
-    assert all(not one.begins for one in closing)
 
 
 # Changed
@@ -491,43 +338,3 @@ def test_a_breakers_end_is_told_to_the_farms_people_only() -> None:
         "owner",
     }
     assert [one.audience for one in alerts.of_breaker(1, "open", "attic", BOOK)] == ["admin"]
-
-
-# A commit that was found
-
-
-def test_a_commit_found_among_many_is_told_once_in_the_thread(world: World) -> None:
-    world.breaks(1, good=4, bad=9)
-    world.look()
-    world.becomes(1, axis="cpython", blamed="c7", good=6, bad=7)
-    letters = world.look(60)
-    assert topics(letters) == {"known"} and not any(one.begins for one in letters)
-    assert (world.threads[1].good, world.threads[1].bad) == (6, 7)
-    assert world.look(60) == []
-
-
-def test_a_commit_that_was_told_as_the_only_one_is_no_news_when_it_is_proved(world: World) -> None:
-    world.breaks(1, good=4, bad=5)
-    world.look()
-    world.becomes(1, axis="cpython", blamed="c5")
-    assert world.look(60) == []
-    world.becomes(1, axis="project", blamed="1.1")
-    assert topics(world.look(60)) == {"known"}, "it was the project's own after all"
-
-
-def test_threads_that_one_commit_explains_end_with_one_pointer(world: World) -> None:
-    world.breaks(1, good=4, bad=9)
-    world.look()
-    world.breaks(2, "buoy", good=2, bad=9)
-    world.now += 8 * DAY  # the first thread takes nothing in any more
-    world.look()
-    assert len(world.threads) == 2
-    for number in (1, 2):
-        world.becomes(number, axis="cpython", blamed="c7", good=6, bad=7)
-        world.look(60)
-    pointers = [one for one in world.letters if one.topic == "pointer"] + [
-        one for one in world.look(60) if one.topic == "pointer"
-    ]
-    assert {one.points_to for one in pointers} == {1}
-    assert world.threads[2].state == "pointed"
-    assert not [one for one in world.look(60) if one.topic == "pointer"], "and once"

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 
 import pytest
-from test_alerts import BOOK, World
+from alerts_world import BOOK, World
 
 from pybots.core.audiences import Caps
 from pybots.core.rounds import HOLD_SECONDS

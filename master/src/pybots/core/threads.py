@@ -11,9 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from pybots.core.audiences import DAY
+from pybots.core.normal import shape
+from pybots.core.signatures import VAGUE
+from pybots.core.telling import COMMON, MIN_WORDS
 
 JOINABLE_SECONDS: Final = 7 * DAY
-"""A thread that was begun longer ago takes no further breakage in: readers have forgotten it."""
+"""A thread that was begun longer ago takes no further breakage in: readers have forgotten it. Unless it says the same as
+one that still stands there: a lane that showed nothing for a while meets the old change late."""
 
 State = Literal["suspected", "open", "fixed", "dismissed"]
 ThreadState = Literal["held", "sent", "closed", "pointed"]
@@ -39,7 +43,8 @@ class Broken:
     """A breakage as the alerts see it. `projects` and `lanes` are in it now, or were when it was fixed.
 
     `control`: "" | "wanted" | "green" | "red" | "none". `axis`: "" | "dependency" | "environment" | "flaky" | …
-    `trip`: the breaker that saw it (0: none). `answered`: somebody gave it a disposition. `thread` 0: in none yet."""
+    `kin`: what it says (see `kin`). `trip`: the breaker that saw it (0: none). `answered`: somebody gave it a disposition.
+    `thread` 0: in none yet."""
 
     id: int
     branch: str
@@ -48,6 +53,7 @@ class Broken:
     bad: int
     opened: float
     signature: str = ""
+    kin: str = ""
     control: str = ""
     axis: str = ""
     blamed: str = ""
@@ -76,6 +82,18 @@ class Thread:
     number: int = 0
     told: Mapping[str, str] = field(default_factory=dict)
     points_to: int = 0
+
+
+def kin(kind: str, title: str) -> str:
+    """What a failure says, by which failures know each other whose frames tell them apart: one error met in many tests.
+
+    "" where that is too little to be known by."""
+    name, _, message = title.partition(": ")
+    if kind not in ("test", "collection") or name.rsplit(".", 1)[-1] in VAGUE:
+        return ""
+    if len(message.split()) < MIN_WORDS or any(f"'{one}'" in message for one in COMMON):
+        return ""
+    return shape(title)
 
 
 def blocked(broken: Broken) -> bool:
@@ -121,19 +139,29 @@ def _begin(broken: Broken) -> Thread:
 def _fitting(
     broken: Broken, threads: Iterable[Thread], inside: Mapping[int, Sequence[Broken]], now: float
 ) -> Thread | None:
-    """The best thread that may share its cause: the same failure first, then the same bad commit, then the newest."""
+    """The best thread that may share its cause: the same failure first, then the same words, then the same bad commit, then
+    the newest."""
 
-    def worth(thread: Thread) -> tuple[bool, bool, int]:
-        same = any(one.signature == broken.signature for one in inside.get(thread.id, ()))
-        return same, thread.bad == broken.bad, thread.id
+    def worth(thread: Thread) -> tuple[bool, bool, bool, int]:
+        members = inside.get(thread.id, ())
+        same = any(one.signature == broken.signature for one in members)
+        return same, _says(broken, members), thread.bad == broken.bad, thread.id
 
     fitting = [
         one
         for one in threads
-        if _joinable(one, now)
+        if one.state in ("held", "sent")
+        and (now - one.begun < JOINABLE_SECONDS or _says(broken, inside.get(one.id, ())))
         and (overlap(one, broken) or _own_change(one, broken, inside.get(one.id, ())))
     ]
     return max(fitting, key=worth, default=None)
+
+
+def _says(broken: Broken, members: Iterable[Broken]) -> bool:
+    """Whether it says what one of these says that still stands."""
+    return bool(broken.kin) and any(
+        one.kin == broken.kin and one.state == "open" for one in members
+    )
 
 
 def _own_change(thread: Thread, broken: Broken, members: Iterable[Broken]) -> bool:
@@ -143,10 +171,6 @@ def _own_change(thread: Thread, broken: Broken, members: Iterable[Broken]) -> bo
         and thread.good == thread.bad
         and any(set(one.projects) & set(broken.projects) for one in members)
     )
-
-
-def _joinable(thread: Thread, now: float) -> bool:
-    return thread.state in ("held", "sent") and now - thread.begun < JOINABLE_SECONDS
 
 
 def overlap(thread: Thread, broken: Broken) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from pybots.core import alerts, dispositions, rounds
 from pybots.core.model import STANDING
 from pybots.core.rounds import Letter, Scene
-from pybots.core.threads import Broken, Thread, Told
+from pybots.core.threads import Broken, Thread, Told, kin
 from pybots.farm import breakers, findings, mailing, stories
 from pybots.farm.home import Farm
 from pybots.ledger import schema
@@ -32,11 +32,11 @@ UNDER_WAY: Final = ("wanted", "dispatched", "running")
 LOOKED_AT: Final = tuple(
     breakages.c[name]
     for name in (
-        "id", "branch", "state", "good_position", "bad_position", "opened", "signature", "control",
+        "id", "kind", "title", "branch", "state", "good_position", "bad_position", "opened", "signature", "control",
         "axis", "blamed", "reopened", "trip", "disposition", "expires", "thread_id", "told",
     )
 )  # fmt: skip
-"""All but the long texts: hundreds of them are read whenever mail is considered."""
+"""All but the long texts (a title is a line): hundreds of them are read whenever mail is considered."""
 
 
 def consider(farm: Farm, connection: Connection, now: float) -> float | None:
@@ -208,6 +208,7 @@ def _broken(row: Any, members: Iterable[Any], now: float) -> Broken:
         bad=row.bad_position,
         opened=row.opened,
         signature=row.signature,
+        kin=kin(row.kind, row.title),
         control=row.control,
         axis=row.axis,
         blamed=row.blamed,
