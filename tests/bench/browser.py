@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +123,7 @@ async def watch(farm: Farm, page: Page, events: int) -> list[tuple[float, float]
     return found[:events]
 
 
-async def measure(farm: Farm, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(farm: Farm, _: int, options: argparse.Namespace) -> dict[str, Any]:
     port = farm.config.web.port
     async with async_playwright() as driver:
         chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -151,24 +149,9 @@ async def measure(farm: Farm, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = streams.arguments(__doc__)
     parser.add_argument("--events", type=int, default=30)
-    parser.add_argument("--readers", type=int, default=200)
-    parser.add_argument("--runs", type=int, default=20_000)
-    parser.add_argument("--farm", type=Path)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = options.farm or Path(folder) / "farm"
-        farm = world.ready(root, options.runs, pages.free_port())
-        with pages.serving(root, farm.config.web.port):
-            result = asyncio.run(measure(farm, options))
-    if options.json:
-        print(json.dumps(result))
-    else:
-        print("\n".join(f"{name:24} {value}" for name, value in result.items()))
+    result = streams.served(parser.parse_args(), measure)
     return 0 if result["from_begin_p95_ms"] <= BUDGET_MS else 1
 
 

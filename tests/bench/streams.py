@@ -18,6 +18,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,17 +120,21 @@ async def measure(farm: Farm, pid: int, options: argparse.Namespace) -> dict[str
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """What every bench of a served farm is told."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--readers", type=int, default=200)
-    parser.add_argument("--rate", type=float, default=5.0)
-    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--farm", type=Path)
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    return parser
+
+
+def served(
+    options: argparse.Namespace,
+    measure: Callable[[Farm, int, argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]],
+) -> dict[str, Any]:
+    """Measure a farm (the given one, or one that is filled) behind its real web process, and print what was found."""
     with tempfile.TemporaryDirectory() as folder:
         root = options.farm or Path(folder) / "farm"
         farm = world.ready(root, options.runs, pages.free_port())
@@ -139,6 +144,14 @@ def main() -> int:
         print(json.dumps(result))
     else:
         print("\n".join(f"{name:24} {value}" for name, value in result.items()))
+    return result
+
+
+def main() -> int:
+    parser = arguments(__doc__)
+    parser.add_argument("--rate", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    result = served(parser.parse_args(), measure)
     fits = result["share_of_a_core"] < BUDGET_SHARE and result["wait_p95_ms"] <= BUDGET_MS
     return 0 if fits else 1
 
