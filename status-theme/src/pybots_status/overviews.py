@@ -19,12 +19,15 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True)
 class Breakages:
-    """`/breakages`: what is broken, and what was lately. `standing` and `over`: newest first."""
+    """`/breakages`: what is broken, and what was lately. `standing` and `over`: newest first.
+
+    `like`: only those that say the same as this breakage."""
 
     frame: Frame
     standing: tuple[BreakageRow, ...] = ()
     over: tuple[BreakageRow, ...] = ()
     older: str = ""
+    like: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -203,7 +203,9 @@ class CommitLine:
 
 @dataclass(frozen=True, kw_only=True)
 class BreakageRow:
-    """A breakage in a table. `lanes` and `tests` are counts; `until` None: open."""
+    """A breakage in a table. `lanes` and `tests` are counts; `until` None: open.
+
+    `alike`: so many more say the same, and are listed at `alike_href`."""
 
     id: int
     state: Literal["suspected", "open", "closed"]
@@ -216,6 +218,8 @@ class BreakageRow:
     tests: int = 0
     disposition: str = ""
     person: str = ""
+    alike: int = 0
+    alike_href: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

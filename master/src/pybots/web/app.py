@@ -123,9 +123,10 @@ class App:
 
         @route("/breakages", methods=["GET"])
         async def breakage_list(request: Any) -> bytes:
-            before = Query(request).number("before", 0, 0, 1 << 40)
+            asked = Query(request)
+            before, like = (asked.number(name, 0, 0, 1 << 40) for name in ("before", "like"))
             return await self.page(
-                request, lambda visit: breakages.page(farm, visit, before=before)
+                request, lambda visit: breakages.page(farm, visit, before=before, like=like)
             )
 
         @route("/workers", methods=["GET"])

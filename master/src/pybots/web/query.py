@@ -16,7 +16,7 @@ LONGER: Final = {"test": 1000}
 """Names of tests are long; everything else is short."""
 _KNOWN: Final = (
     "branch", "who", "project", "platform", "flavour", "only", "detail", "rows", "at", "before",
-    "after", "phase", "from", "attempt", "days", "since", "test", "theme", "reload",
+    "after", "like", "phase", "from", "attempt", "days", "since", "test", "theme", "reload",
 )  # fmt: skip
 _THEMES: Final[dict[str, Theme]] = {"light": "light", "dark": "dark"}
 

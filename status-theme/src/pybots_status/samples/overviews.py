@@ -153,9 +153,17 @@ SAMPLES: Final[dict[str, Page]] = {
     "tree-silent": Tree(frame=frame("Tree", view="tree", banner=GREEN)),
     "breakages": Breakages(
         frame=frame("Breakages", view="breakages"),
-        standing=(BREAKAGE, replace(BREAKAGE, id=16, state="suspected", disposition="CPython's bug", person="Ada")),
+        standing=(
+            BREAKAGE,
+            replace(BREAKAGE, id=19, project="", summary="RuntimeError: 'lock' object is not what it was", lanes=61, alike=62, alike_href="/breakages?like=19"),
+            replace(BREAKAGE, id=16, state="suspected", disposition="CPython's bug", person="Ada"),
+        ),
         over=(replace(BREAKAGE, id=12, state="closed", until=NOW - 86_400.0, disposition="expected"),),
         older="/breakages?before=12",
+    ),
+    "breakages-like": Breakages(
+        frame=frame("Breakages", view="breakages"), like=17,
+        standing=(BREAKAGE, replace(BREAKAGE, id=18, project="klein", lanes=1)),
     ),
     "breakages-none": Breakages(frame=frame("Breakages", view="breakages", banner=GREEN)),
 }  # fmt: skip
