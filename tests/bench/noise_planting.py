@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -43,7 +42,7 @@ TRIES: Final = 200
 def plant(
     year: Year, chance: Random, stories: Sequence[tuple[str, Axis, Effect, tuple[int, int], int]]
 ) -> None:
-    """Plant one of each story; whatever others would hide as long as it lasts is moved to another time."""
+    """Plant one of each story; whatever others would hide as long as it lasts is planted elsewhere."""
     planters = [_Planter(chance, year, number, story) for number, story in enumerate(stories)]
     for one in planters:
         year.plants.append(one.plant())
@@ -53,13 +52,10 @@ def plant(
         unseen = next((one for one in year.plants if shown(year, one) < SHOWN), None)
         if unseen is None:
             return
-        planter = planters[unseen.number]
-        planter.chance = again
-        suites = [year.suites[name] for name in unseen.targets]
-        spans = planter.spans(suites, unseen.dependency)
-        year.plants[unseen.number] = replace(unseen, spans=spans)
+        planters[unseen.number].chance = again
+        year.plants[unseen.number] = planters[unseen.number].plant()
         _by_project(year)
-    raise ValueError(f"seed {year.seed}: no time is left in which {unseen} would be seen")
+    raise ValueError(f"seed {year.seed}: nowhere is left where {unseen} would be seen")
 
 
 def _by_project(year: Year) -> None:
@@ -74,14 +70,22 @@ def shown(year: Year, one: Plant) -> int:
     if one.effect == "build":
         return sum(SHOWN for tested in year.commits if one.active(tested.position))
     found = 0
-    for name in one.targets:
+    for name, targets in one.targets.items():
         suite = year.suites[name]
-        hiders = [it for it in year.of_project[name] if it is not one and it.effect in HIDING]
-        hiders += [it for it in year.plants if it.effect == "build"]
+        others = [it for it in year.of_project[name] if it is not one]
+        builds = [it for it in year.plants if it.effect == "build"]
         for tested in (it for it in year.commits if _active(year, one, suite, it)):
-            hidden = {c for it in hiders if _active(year, it, suite, tested) for c in it.columns}
+            there = [it for it in (*others, *builds) if _active(year, it, suite, tested)]
+            hidden = {c for it in there if _hides(it, name, targets) for c in it.columns}
             found += len((one.columns & set(suite.columns)) - hidden)
     return found
+
+
+def _hides(other: Plant, project: str, targets: Sequence[str]) -> bool:
+    """Whether nothing else of the project is seen while it is there, or nothing of these tests."""
+    if other.effect == "build" or other.effect in HIDING:
+        return True
+    return bool(targets) and set(targets) <= set(other.targets[project])
 
 
 def _active(year: Year, one: Plant, suite: Suite, tested: Tested) -> bool:
@@ -114,7 +118,7 @@ class _Planter:
             suites = [suite for suite in suites if columns & set(suite.columns)]
         return Plant(
             number=self.number, story=self.story, axis=self.axis, effect=self.effect,
-            spans=self.spans(suites, dependency), columns=columns, dependency=dependency,
+            spans=self._spans(suites, dependency), columns=columns, dependency=dependency,
             targets={suite.name: self._targets(suite) for suite in suites},
         )  # fmt: skip
 
@@ -168,7 +172,7 @@ class _Planter:
             and (n + 1 == len(times) or times[n + 1] - at > 5 * DAY)
         ]
 
-    def spans(self, suites: Sequence[Suite], dependency: str) -> tuple[tuple[int, float], ...]:
+    def _spans(self, suites: Sequence[Suite], dependency: str) -> tuple[tuple[int, float], ...]:
         """One span, or two when it comes back; the last one may have no end."""
         if self.axis == "python":
             return self._of_python()

@@ -179,6 +179,28 @@ def test_chance_explains_a_failure_once_not_run_after_run(world: Farm) -> None:
 
 
 @pytest.mark.deep
+def test_what_its_rate_alone_explained_before_is_run_once_more(world: Farm) -> None:
+    """A test that fails by chance in one run of four, retries and all, twice in a row: rare, and still chance."""
+    by_chance = [GOOD[0], make_test(B, "failed", "TypeError: x", retried=("passed", "passed"))]
+    throughout = [GOOD[0], make_test(B, "failed", "TypeError: x", retried=("failed", "failed"))]
+    position = 0
+    for position in range(1, 40):
+        world.seen(position, by_chance if position % 4 == 0 else GOOD)
+    verdict = "flaky"
+    while verdict == "flaky":
+        position += 1
+        verdict = world.seen(position, throughout).verdict
+    assert verdict == "new_failure"
+    world.answer([make_test(B)])
+    assert world.once_more().position == position
+    world.again([make_test(B)])
+    assert (world.breakage().state, world.breakage().confirmed) == ("dismissed", None)
+    assert world.seen(position + 1, throughout).verdict == "new_failure"
+    world.answer([make_test(B)])
+    assert world.breakage().state == "open", "asked about once"
+
+
+@pytest.mark.deep
 @pytest.mark.parametrize("silence", ["skipped", "not reached", "late", "lost"])
 def test_without_an_answer_a_failure_is_believed(world: Farm, silence: str) -> None:
     world.seen(1, GOOD)

@@ -337,6 +337,21 @@ def test_a_daily_reader_hears_of_ends_and_beginnings_only(world: World) -> None:
     assert said == [["Newly"]] * 3 + [["Newly", "Fixed"]] * 2 + [["Newly", "Fixed", "Newly"]]
 
 
+def test_a_test_that_comes_and_goes_more_often_is_no_news_of_a_day(world: World) -> None:
+    """Who is told at once does not hear of it either; the week's digest lists it."""
+    daily = make_project("p0", notify=(), notify_daily=("d@x.org",))
+    world = World(replace(world.farm, projects={**world.farm.projects, "p0": daily}))
+    lane = world.lane("p0")
+    notify.consider(world.farm)
+    for position, tests in enumerate([GOOD, BAD]):
+        world.go(position, tests, lane=lane)
+    with world.farm.ledger.write() as connection:
+        connection.execute(breakages.update().values(state="open", axis="flaky", confirmed=1.0))
+    world.later(DAY)
+    notify.consider(world.farm)
+    assert world.rows(outbox, outbox.c.topic == "daily") == []
+
+
 def test_a_lane_red_for_long_is_parked_until_somebody_acts(world: World) -> None:
     lane = world.lane("p0")
     for position, tests in enumerate([GOOD, BAD]):

@@ -9,8 +9,8 @@ explanation. A few tests in one lane are run again, once, in a run of their own:
 - all of them pass, if only when retried: chance; nobody hears of it, and the tests are learned to be flaky.
 - silence (lost, skipped, not reached, an hour gone): it is believed. A missing answer must not hide a failure.
 
-It is asked once for a failure: of a test that was explained away in the run before as well it is believed at once. Crashes,
-timeouts and lack of memory are never explained away, nor is what can't be installed, collected or found.
+It is asked once for a failure: of a test that a second run explained away in the run before it is believed at once; what
+its learned rate alone explained there is asked about. Crashes, timeouts and lack of memory are never explained away, nor is what can't be installed, collected or found.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def hold(
             held[number] = tests
     names = list(dict.fromkeys(name for tests in held.values() for name in tests))
     pasts = spans.pasts(connection, lane.id, names, lane.counted)
-    if not held or any(past.streak for past in pasts.values()):
+    if not held or (
+        any(past.streak for past in pasts.values()) and _asked_before(connection, subject)
+    ):
         return frozenset()
     run = insert_run(
         connection, subject, purpose="retry", subject=subject, only=names if control.only else (),
@@ -88,6 +90,20 @@ def hold(
         breakages.settle(connection, number, waits, now)
     announce(connection, now, "run", run=run, lane=subject.lane_id, state="wanted")
     return frozenset(held)
+
+
+def _asked_before(connection: Connection, subject: Row[Any]) -> bool:
+    """Whether the lane's run before this one was run once more, too."""
+    before = (
+        select(func.max(runs.c.id))
+        .where(
+            runs.c.lane_id == subject.lane_id, runs.c.purpose == "routine", runs.c.id < subject.id,
+            runs.c.state == "done",
+        )
+        .scalar_subquery()
+    )  # fmt: skip
+    asked = select(runs.c.id).where(runs.c.subject == before, runs.c.purpose == "retry")
+    return connection.execute(asked.limit(1)).first() is not None
 
 
 def waiting(connection: Connection, subject: int) -> Sequence[Row[Any]]:
