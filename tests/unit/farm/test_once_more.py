@@ -116,6 +116,19 @@ def test_what_other_tests_or_lanes_show_as_well_is_no_chance(world: Farm) -> Non
     assert {row.state for row in world.breakages()} == {"open"}
 
 
+def test_chance_beside_what_a_commit_breaks_is_still_chance(world: Farm) -> None:
+    names = [f"tests/test_it.py::test_{letter}" for letter in "acdef"]
+    broken = [make_test(name, "failed", "RuntimeError: the lock is gone") for name in names]
+    world.seen(1, [make_test(name) for name in [*names, B]])
+    world.seen(2, [*broken, make_test(B, "failed", "ValueError: took 5.1 seconds of 5")])
+    world.answer([make_test(name) for name in [*names, B]])
+    assert world.once_more().only == [B]
+    world.again([make_test(B)])
+    states = {row.title: row.state for row in world.breakages()}
+    assert states["ValueError: took 5.1 seconds of 5"] == "dismissed"
+    assert states["RuntimeError: the lock is gone"] == "open"
+
+
 @pytest.mark.deep
 def test_what_two_lanes_show_is_no_chance(world: Farm) -> None:
     dep = in_leaf()
@@ -165,14 +178,15 @@ def test_what_passes_again_is_not_run_once_more(world: Farm) -> None:
 
 
 @pytest.mark.deep
-def test_chance_explains_a_failure_once_not_run_after_run(world: Farm) -> None:
+def test_chance_explains_two_runs_in_a_row_and_not_a_third(world: Farm) -> None:
     """What fails in every routine run and passes in every other is broken, whatever the reason."""
     world.seen(1, GOOD)
-    world.seen(2, BAD)
-    world.answer([make_test(B)])
-    world.again([make_test(B)])
-    assert world.seen(3, BAD).verdict == "new_failure"
-    assert world.control().position == 1, "at the head the test failed already"
+    for position in (2, 3):
+        assert world.seen(position, BAD).verdict == "new_failure"
+        assert world.control().position == 1, "at the head the test failed already"
+        world.answer([make_test(B)])
+        world.again([make_test(B)])
+    assert world.seen(4, BAD).verdict == "new_failure"
     world.answer([make_test(B)])
     assert world.breakage().state == "open"
     assert (world.breakage().good_position, world.breakage().bad_position) == (1, 2)
@@ -195,9 +209,6 @@ def test_what_its_rate_alone_explained_before_is_run_once_more(world: Farm) -> N
     assert world.once_more().position == position
     world.again([make_test(B)])
     assert (world.breakage().state, world.breakage().confirmed) == ("dismissed", None)
-    assert world.seen(position + 1, throughout).verdict == "new_failure"
-    world.answer([make_test(B)])
-    assert world.breakage().state == "open", "asked about once"
 
 
 @pytest.mark.deep

@@ -9,8 +9,9 @@ explanation. A few tests in one lane are run again, once, in a run of their own:
 - all of them pass, if only when retried: chance; nobody hears of it, and the tests are learned to be flaky.
 - silence (lost, skipped, not reached, an hour gone): it is believed. A missing answer must not hide a failure.
 
-It is asked once for a failure: of a test that a second run explained away in the run before it is believed at once; what
-its learned rate alone explained there is asked about. Crashes, timeouts and lack of memory are never explained away, nor is what can't be installed, collected or found.
+It is asked of a failure in two runs of the lane that follow each other; what second runs have explained away in both is
+believed at once in the third. Crashes, timeouts and lack of memory are never explained away, nor is what can't be installed,
+collected or found.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from pybots.core.control import Answer, Concern, Judgement
 from pybots.core.outcomes import FLAKY, RAN, Observed, is_test
 
 MAX_TESTS: Final = 3
-"""More tests that fail at once are no chance."""
+"""More tests that fail at once, saying the same, are no chance."""
+MAX_ASKED: Final = 2
+"""Chance does not explain run after run."""
 
 ASKING: Final[frozenset[Answer]] = frozenset({"green", "none"})
 """What a control answered that leaves room for chance. It stays the breakage's control, whatever the second run says."""
@@ -44,7 +47,8 @@ CHANCE: Final = Judgement(
 def alone(kind: str, ids: Sequence[str], *, lanes: int, failing: int) -> bool:
     """Whether chance might explain a breakage of this kind, in so many lanes, with these tests.
 
-    `failing`: how many tests fail anew in its run, those of other breakages included."""
+    `failing`: how many tests fail anew in its run and say the same, those of other breakages included. One that fails by
+    chance beside what a commit has broken says something else."""
     return (
         kind == "test" and lanes == 1 and failing <= MAX_TESTS and bool(ids) and all(map(is_test, ids))
     )  # fmt: skip

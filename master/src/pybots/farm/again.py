@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from pybots.core import again, words
 from pybots.core.control import Concern, Judgement
 from pybots.core.outcomes import Observed, is_test
+from pybots.core.threads import kin
 from pybots.core.verdict import Decision
 from pybots.farm.cells import show
 from pybots.ledger import breakages, schema, spans
@@ -57,24 +58,23 @@ def hold(
     lane = connection.execute(select(lanes).where(lanes.c.id == subject.lane_id)).one()
     if lane.head_run != subject.id:
         return frozenset()  # a newer run has shown it as well
-    failing = connection.scalar(
-        select(func.sum(parts.c.count)).where(
-            parts.c.run_id == subject.id, parts.c.lane_id == lane.id, parts.c.closed.is_(None)
-        )
-    )
+    table = schema.breakages
+    begun = connection.execute(
+        select(table.c.id, table.c.kind, table.c.title, parts.c.count.label("tests"))
+        .join(table, table.c.id == parts.c.breakage_id)
+        .where(parts.c.run_id == subject.id, parts.c.lane_id == lane.id, parts.c.closed.is_(None))
+    ).all()
     held: dict[int, Sequence[str]] = {}
-    for number, one in judged.items():
-        kind = connection.scalar(
-            select(schema.breakages.c.kind).where(schema.breakages.c.id == number)
-        )
-        members = breakages.parts_of(connection, number)
+    for row in begun:
+        one = judged.get(row.id)
+        if one is None or one.state != "open" or one.control not in again.ASKING:
+            continue
+        members = breakages.parts_of(connection, row.id)
         tests = list(members[0].tests) if members else []
-        if (
-            one.state == "open"
-            and one.control in again.ASKING
-            and again.alone(str(kind), tests, lanes=len(members), failing=int(failing or 0))
-        ):
-            held[number] = tests
+        said = _words(row)
+        failing = sum(it.tests for it in begun if _words(it) == said)
+        if again.alone(row.kind, tests, lanes=len(members), failing=failing):
+            held[row.id] = tests
     names = list(dict.fromkeys(name for tests in held.values() for name in tests))
     pasts = spans.pasts(connection, lane.id, names, lane.counted)
     if not held or (
@@ -92,18 +92,24 @@ def hold(
     return frozenset(held)
 
 
+def _words(row: Row[Any]) -> str:
+    """What a breakage says, as far as it can be compared."""
+    return kin(row.kind, row.title) or f"{row.kind} {row.title}"
+
+
 def _asked_before(connection: Connection, subject: Row[Any]) -> bool:
-    """Whether the lane's run before this one was run once more, too."""
-    before = (
-        select(func.max(runs.c.id))
+    """Whether the lane's runs before this one were run once more, too."""
+    before = connection.scalars(
+        select(runs.c.id)
         .where(
             runs.c.lane_id == subject.lane_id, runs.c.purpose == "routine", runs.c.id < subject.id,
             runs.c.state == "done",
         )
-        .scalar_subquery()
-    )  # fmt: skip
-    asked = select(runs.c.id).where(runs.c.subject == before, runs.c.purpose == "retry")
-    return connection.execute(asked.limit(1)).first() is not None
+        .order_by(runs.c.id.desc())
+        .limit(again.MAX_ASKED)
+    ).all()  # fmt: skip
+    asked = select(runs.c.subject).where(runs.c.subject.in_(before), runs.c.purpose == "retry")
+    return len(set(connection.scalars(asked))) == again.MAX_ASKED
 
 
 def waiting(connection: Connection, subject: int) -> Sequence[Row[Any]]:
