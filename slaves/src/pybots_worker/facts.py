@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pybots_worker import libraries, services
+from pybots_worker.machine import machine
 
 OS_RELEASE: Final = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
 MASQUERADE: Final = Path("/usr/lib/ccache")
@@ -72,7 +73,7 @@ def measure(extra: tuple[str, ...] = ()) -> Facts:
 
 def platform_name() -> str:
     """`linux-x86_64`: operating system and architecture, nothing finer."""
-    return f"{platform.system().lower()}-{platform.machine().lower()}"
+    return f"{platform.system().lower()}-{machine().lower()}"
 
 
 def abi_tag(release: Mapping[str, str]) -> str:
@@ -81,7 +82,7 @@ def abi_tag(release: Mapping[str, str]) -> str:
     >>> abi_tag({"ID": "debian", "VERSION_ID": "12"}).rpartition("-")[0]
     'debian-12'
     """
-    parts = (release.get("ID", "linux"), release.get("VERSION_ID", "rolling"), platform.machine())
+    parts = (release.get("ID", "linux"), release.get("VERSION_ID", "rolling"), machine())
     return re.sub(r"[^a-z0-9._-]", "_", "-".join(parts).lower())[:80]
 
 

@@ -59,7 +59,6 @@ def assemble(folder: JobFolder, job: Job, environment: Environment) -> Report:
 
 def environment(worker: str, facts: Facts, box: SandboxFacts) -> Environment:
     """The machine as the report shows it."""
-    version = ".".join(map(str, box.version))
     return Environment(
         worker=worker,
         platform=facts.platform,
@@ -69,7 +68,7 @@ def environment(worker: str, facts: Facts, box: SandboxFacts) -> Environment:
         memory_bytes=facts.memory_bytes,
         compiler=facts.compiler,
         kit=KIT,
-        sandbox=f"{box.kind} {version}".strip(),
+        sandbox=box.walls,
         rung=box.rung,
         caps=dict(box.caps),
     )

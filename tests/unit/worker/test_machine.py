@@ -10,6 +10,7 @@ import pytest
 
 from pybots_worker import contract, facts, libraries, network, settings
 from pybots_worker.network import CA, reach
+from pybots_worker.sandbox.seccomp import filter_program
 from pybots_worker.settings import SettingsError, WorkshopSettings
 
 
@@ -31,6 +32,30 @@ def test_a_platform_and_an_abi_are_slugs() -> None:
 )
 def test_an_abi_tag_says_where_an_interpreter_runs(release: dict[str, str], start: str) -> None:
     assert facts.abi_tag(release).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "narrow", "wide"),
+    [
+        ("aarch64", "armv7l", "aarch64"),
+        ("armv8l", "armv7l", "armv8l"),
+        ("x86_64", "i686", "x86_64"),
+        ("armv7l", "armv7l", "armv7l"),
+    ],
+)
+def test_32_bit_programs_on_a_64_bit_kernel_are_another_platform(
+    monkeypatch: pytest.MonkeyPatch, kernel: str, narrow: str, wide: str
+) -> None:
+    """Raspberry Pi OS: what it builds runs on no arm64, and arm64's numbers of calls are not its own."""
+    monkeypatch.setattr("platform.machine", lambda: kernel)
+    monkeypatch.setattr("sys.maxsize", 2**31 - 1)
+    assert (facts.platform_name(), facts.abi_tag({})) == (
+        f"linux-{narrow}",
+        f"linux-rolling-{narrow}",
+    )
+    assert filter_program() is None
+    monkeypatch.setattr("sys.maxsize", 2**63 - 1)
+    assert facts.platform_name() == f"linux-{wide}"
 
 
 def test_headers_are_found_by_looking(tmp_path: Path) -> None:

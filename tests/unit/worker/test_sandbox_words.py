@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import struct
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from test_sandbox_argv import make_facts, make_limits, make_spec
 
 from pybots_worker.sandbox import Problem, probe, run
 from pybots_worker.sandbox.probing import caps_of, diagnose, no_groups
-from pybots_worker.sandbox.seccomp import ARCHES, CLONE, REFUSED, X32, filter_program
+from pybots_worker.sandbox.seccomp import ARCHES, CLONE, CLONE3, REFUSED, X32, filter_program
 from pybots_worker.sandbox.watch import Finish, conclude, describe, signal_name, size
 
 
@@ -157,15 +158,42 @@ def test_the_filter_refuses_what_it_should_and_nothing_else(machine: str) -> Non
     assert program
     arch = ARCHES[machine]
     allow, eperm, enosys = 0x7FFF0000, 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
-    assert all(answer(program, arch, number) == eperm for number in REFUSED[machine])
+    assert all(answer(program, arch, number) == eperm for number in REFUSED[machine].values())
     assert answer(program, arch, CLONE[machine], 0x10000000) == eperm
     assert answer(program, arch, CLONE[machine], 0x11) == allow
     assert answer(program, arch, 435) == enosys
     assert answer(program, 0x40000003, 1) == enosys
-    ordinary = set(range(400)) - set(REFUSED[machine])
+    ordinary = set(range(400)) - set(REFUSED[machine].values())
     assert all(answer(program, arch, number) == allow for number in ordinary)
     if machine == "x86_64":
         assert answer(program, arch, X32 + 56, 0x10000000) == enosys
+
+
+HEADERS = {
+    "x86_64": ("x86_64-linux-gnu/asm/unistd_64.h",),
+    "aarch64": ("asm-generic/unistd.h", "aarch64-linux-gnu/asm-generic/unistd.h"),
+}
+"""The kernel's own numbers as Debian has them for each architecture; arm64's are the generic ones, to be had anywhere."""
+
+
+@pytest.mark.parametrize("machine", sorted(ARCHES))
+def test_the_numbers_are_the_kernels(machine: str) -> None:
+    places = [Path("/usr/include", name) for name in HEADERS[machine]]
+    header = next((place for place in places if place.is_file()), None)
+    if header is None:
+        pytest.skip(f"the kernel's headers for {machine} are not here")
+    named = {**REFUSED[machine], "clone": CLONE[machine], "clone3": CLONE3}
+    found = dict(re.findall(r"#define __NR_(\w+) (\d+)", header.read_text()))
+    assert {name: int(found[name]) for name in named} == named
+
+
+@pytest.mark.parametrize(
+    ("filtered", "said"),
+    [(True, "bubblewrap 0.8.0 with a seccomp"), (False, "bubblewrap 0.8.0 without a seccomp")],
+)
+def test_the_summary_says_whether_there_is_a_filter(filtered: bool, said: str) -> None:
+    assert make_facts(seccomp=filtered).summary().startswith(f"{said} filter; cgroup2; ")
+    assert make_facts(kind="none").summary().startswith("no sandbox; ")
 
 
 def test_an_unknown_machine_has_no_filter() -> None:

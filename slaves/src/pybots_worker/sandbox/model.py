@@ -136,12 +136,18 @@ class SandboxFacts:
         """Whether `run` will run anything at all."""
         return self.allowed
 
-    def summary(self) -> str:
-        """One line for `doctor`, the log and the report."""
+    @property
+    def walls(self) -> str:
+        """`bubblewrap 0.8.0 with a seccomp filter`, as the report has it too."""
+        if self.kind == "none":
+            return "no sandbox"
         version = ".".join(map(str, self.version))
-        name = f"bubblewrap {version}" if self.kind == "bubblewrap" else "no sandbox"
+        return f"bubblewrap {version} {'with' if self.seccomp else 'without'} a seccomp filter"
+
+    def summary(self) -> str:
+        """One line for `doctor` and the log."""
         caps = ", ".join(f"{limit} by {how}" for limit, how in self.caps.items())
-        return f"{name}; {self.rung}; {caps}" if caps else f"{name}; {self.rung}"
+        return f"{self.walls}; {self.rung}; {caps}" if caps else f"{self.walls}; {self.rung}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ the C library then falls back to clone, whose flags can.
 from __future__ import annotations
 
 import errno
-import platform
 import struct
+
+from pybots_worker.machine import machine
 
 CLONE_NEWUSER = 0x1000_0000
 LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -21,25 +22,30 @@ ARCHES = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
 CLONE = {"x86_64": 56, "aarch64": 220}
 CLONE3 = 435  # the same number everywhere, as for all calls since 2019
 REFUSED = {
-    # unshare, setns, add_key, request_key, keyctl, bpf, perf_event_open, userfaultfd, io_uring_setup
-    "x86_64": (272, 308, 248, 249, 250, 321, 298, 323, 425),
-    "aarch64": (97, 268, 217, 218, 219, 280, 241, 282, 425),
-}
+    "x86_64": {
+        "unshare": 272, "setns": 308, "add_key": 248, "request_key": 249, "keyctl": 250,
+        "bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "io_uring_setup": 425,
+    },
+    "aarch64": {
+        "unshare": 97, "setns": 268, "add_key": 217, "request_key": 218, "keyctl": 219,
+        "bpf": 280, "perf_event_open": 241, "userfaultfd": 282, "io_uring_setup": 425,
+    },
+}  # fmt: skip
 
 
-def filter_program(machine: str | None = None) -> bytes | None:
+def filter_program(wanted: str | None = None) -> bytes | None:
     """The program for `bwrap --seccomp`, or None on a machine whose call numbers we have not checked."""
-    machine = machine or platform.machine()
-    if machine not in ARCHES:
+    name = wanted or machine()
+    if name not in ARCHES:
         return None
-    refuse = [(JUMP_EQUAL, number, "eperm") for number in REFUSED[machine]]
-    if machine == "x86_64":
+    refuse = [(JUMP_EQUAL, number, "eperm") for number in REFUSED[name].values()]
+    if name == "x86_64":
         refuse.insert(0, (JUMP_AT_LEAST, X32, "enosys"))  # the x32 numbers would go round the list
     steps = [
         *refuse,
         (JUMP_EQUAL, CLONE3, "enosys"),
     ]
-    return _assemble(ARCHES[machine], steps, CLONE[machine])
+    return _assemble(ARCHES[name], steps, CLONE[name])
 
 
 def _assemble(arch: int, steps: list[tuple[int, int, str]], clone: int) -> bytes:

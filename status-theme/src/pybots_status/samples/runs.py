@@ -57,7 +57,7 @@ ENVIRONMENT: Final = (
     Fact(name="worker", value="debian-12-a", href=links.worker("debian-12-a")),
     Fact(name="system", value="Debian GNU/Linux 12, Linux 6.1, 2 cores, 8.2 GB"),
     Fact(name="compiler", value="gcc 12.2.0"),
-    Fact(name="sandbox", value="bubblewrap 0.8.0"),
+    Fact(name="sandbox", value="bubblewrap 0.8.0 with a seccomp filter"),
     Fact(
         name="caps", value="cgroup v2: memory 4.1 GB, 512 processes; network while installing only"
     ),
