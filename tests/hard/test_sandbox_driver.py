@@ -170,7 +170,7 @@ def driver_argv(root: bool) -> list[str]:
 
 def drive(root: bool, asked: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
-        driver_argv(root), input=json.dumps(asked), capture_output=True, text=True, timeout=30
+        driver_argv(root), input=json.dumps(asked), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

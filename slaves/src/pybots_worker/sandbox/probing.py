@@ -17,13 +17,14 @@ from .running import run
 from .seccomp import filter_program
 
 TRIAL = Limits(
-    wall_seconds=10,
-    cpu_seconds=5,
+    wall_seconds=60,
+    cpu_seconds=30,
     memory_bytes=128 << 20,
     processes=32,
     disk_bytes=1 << 20,
     log_bytes=1 << 16,
 )
+"""Generous in time: a machine that is slow or busy has a sandbox all the same."""
 OWN_NPROC = (5, 14)
 """Since this kernel RLIMIT_NPROC counts inside a user namespace; before, a user's own desktop would use it up."""
 
