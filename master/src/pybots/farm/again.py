@@ -92,7 +92,7 @@ def hold(
     return frozenset(held)
 
 
-def _words(row: Row[Any]) -> str:
+def _words(row: Any) -> str:
     """What a breakage says, as far as it can be compared."""
     return kin(row.kind, row.title) or f"{row.kind} {row.title}"
 
