@@ -212,7 +212,9 @@ def test_what_is_no_join_is_refused(live: Live, change: dict[str, Any]) -> None:
     assert post(live, welcome.JOIN, asked)[0] == 400
 
 
-def test_a_worker_is_renamed_rekeyed_and_revoked_at_once(live: Live, machine: Machine) -> None:
+def test_a_worker_is_renamed_rekeyed_and_revoked_at_once(
+    live: Live, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
     """On another ABI, so that it gets no work; the farm's own worker is never disturbed."""
     machine.root.mkdir()
     assert machine.join(code_for(live, owner="Grace", name="hopper")).returncode == 0
@@ -225,14 +227,18 @@ def test_a_worker_is_renamed_rekeyed_and_revoked_at_once(live: Live, machine: Ma
     machine.connected("cobol")
     assert machine.settings.name == "cobol"
 
-    number, code = invitations.rekey(live.farm, "cobol")
+    capsys.readouterr()
+    assert cli.main(["worker", "rekey", "cobol", *farm]) == 0
+    said = capsys.readouterr().out
+    [command] = [line.split() for line in said.splitlines() if line.startswith("  ")]
+    assert command[:-1] == ["~/pybots-worker/venv/bin/pybots-worker", "join", live.farm.config.url]
     live.wait(lambda: not machine.row().connected, "the end of the old credential's connection")
     before = machine.settings.credential
-    machine.stop()
-    assert machine.join(str(code)).returncode == 0
+    done = machine.join(command[-1])
+    assert done.returncode == 0 and "goes on with its new credential" in done.stdout, done.stderr
     assert machine.settings.credential != before and machine.settings.name == "cobol"
-    machine.start()
-    machine.connected()
+    machine.connected()  # the same process, with the new credential
+    assert len(machine.started) == 1
 
     assert cli.main(["worker", "revoke", "cobol", "--reason", "a test", *farm]) == 0
     live.wait(lambda: not machine.row().connected, "the end of the connection", 20)
@@ -241,7 +247,6 @@ def test_a_worker_is_renamed_rekeyed_and_revoked_at_once(live: Live, machine: Ma
     assert "the farm wants this worker no more (revoked): a test" in machine.words()
     local = live.rows(schema.workers, schema.workers.c.name == "local")[0]
     assert local.connected and local.last_seen == began, "nobody else was disturbed"
-    assert number
 
 
 def test_pause_hangs_up_and_resume_comes_back(live: Live, machine: Machine) -> None:

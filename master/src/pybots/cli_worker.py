@@ -22,6 +22,7 @@ from pybots_worker.welcome import KINDS, Code
 
 DONE, FAILED = 0, 1
 FOLDER: Final = Path("farm")
+VENV: Final = "~/pybots-worker/venv"
 
 STATES: Final[dict[str, tuple[WorkerState, str, str]]] = {
     "approve": ("approved", "give it work: after joining, a pause, or a quarantine", "is approved"),
@@ -56,7 +57,7 @@ def add_parser(commands: Any) -> None:
     _about(
         actions,
         "rekey",
-        "make its credential worthless and print an invitation for a new one",
+        "make its credential worthless, and print what its owner gives for a new one",
         main_rekey,
     )
     for action in actions.choices.values():
@@ -155,12 +156,16 @@ def join_command(farm: Farm, code: Code) -> str:
     # pip knows nothing of the farm's own authority; the digest says what it may install.
     host = urlsplit(url).netloc
     trust = f" --trusted-host {host}" if farm.config.web.tls else ""
-    venv = "~/pybots-worker/venv"
     return (
-        f"  python3 -m venv {venv} &&\n"
-        f"  {venv}/bin/pip install -q{trust} '{url}kit/{made.name}#sha256={made.sha256}' &&\n"
-        f"  {venv}/bin/pybots-worker join {url} {code}"
+        f"  python3 -m venv {VENV} &&\n"
+        f"  {VENV}/bin/pip install -q{trust} '{url}kit/{made.name}#sha256={made.sha256}' &&\n"
+        f"{_only_join(farm, code)}"
     )
+
+
+def _only_join(farm: Farm, code: Code) -> str:
+    """The same for a machine that has the kit."""
+    return f"  {VENV}/bin/pybots-worker join {farm.config.url} {code}"
 
 
 def main_list(arguments: argparse.Namespace) -> int:
@@ -235,7 +240,14 @@ def main_rekey(arguments: argparse.Namespace) -> int:
         number, code = invitations.rekey(farm, arguments.worker, authority.der(farm.folder))
     except RosterError as error:
         return _refused(error)
-    return _print_code(farm, number, code)
+    print(
+        f"{arguments.worker} is let in no more. Its owner gives this on its machine (invitation {number}, once):\n"
+    )
+    print(_only_join(farm, code))
+    print(
+        "\nNothing is installed anew. A worker that runs there goes on by itself; else the command starts it."
+    )
+    return DONE
 
 
 def _refused(error: RosterError) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
@@ -58,7 +59,7 @@ class Attendance:
         self._service: Any = None
         self._own = OwnLoad()
         self._told: tuple[float, Rest | None] | None = None
-        self._asked = self._looking = self._again = self._over = False
+        self._asked = self._looking = self._again = self._over = self._stranger = False
         self._loop = task.LoopingCall(lambda: defer.ensureDeferred(self._look()))
         self._loop.clock = reactor
 
@@ -97,12 +98,15 @@ class Attendance:
             self._reactor.callLater(0, self.wake)
 
     async def _attend(self) -> None:
+        if self._stranger:
+            await self._read_credential()
         resting = self._rest()
         self._bot.resting = resting
         try:
             await self._tell(resting)
         except (farmlink.LinkError, farmlink.Turned) as error:
             log.msg(f"the farm was not told: {error}")
+            self._stranger = isinstance(error, farmlink.Turned)
             if self._told is None or self._told[1] != resting:
                 self._reactor.callLater(REFUSED_SECONDS, self.wake)
         if resting and not self._bot.busy:
@@ -115,6 +119,15 @@ class Attendance:
         share = (known.cores or facts.cores()) / known.slots
         ours = self._own.update(now, self._bot.at_work * share) / facts.cores()
         return signs.rest(self._root, known, now, max(0.0, signs.load() - ours))
+
+    async def _read_credential(self) -> None:
+        """The farm knows us no more: our owner may have joined anew, in this folder."""
+        known = self._bot.settings
+        found = settings.load(self._root).credential
+        if found and found != known.credential:
+            self._bot.settings = msgspec.structs.replace(known, credential=found)
+            self._stranger, self._asked = False, True
+            await self._hang_up("it has a new credential")
 
     async def _hang_up(self, why: str) -> None:
         if self._service is not None:

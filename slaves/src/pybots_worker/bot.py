@@ -272,7 +272,7 @@ def _run(root: Path) -> int:
     from twisted.internet import reactor  # importing it installs it
 
     settings = load(root)
-    password = password_of(root, settings)
+    password_of(root, settings)  # without one it ends here
     workshop = engine.Workshop(root, settings)
     workshop.sweep()
     log.startLogging(sys.stdout, setStdout=False)
@@ -285,8 +285,8 @@ def _run(root: Path) -> int:
         reactor.stop()
 
     presence = Attendance(
-        reactor, root, bot, lambda _: connect(bot, password, presence.refused), dismissed
-    )
+        reactor, root, bot, lambda now: connect(bot, password_of(root, now), presence.refused), dismissed,
+    )  # fmt: skip
     bot.startService()
     reactor.callWhenRunning(presence.start)
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(presence.wake))

@@ -114,6 +114,10 @@ def _join(options: argparse.Namespace) -> int:
     print(
         f"your rules are in {options.root / settings.FILE}: slaves/README.md, or /join at the farm"
     )
+    if signs.runner(options.root):
+        _tell(options.root)
+        print("the worker that runs here goes on with its new credential")
+        return WELL
     if options.no_start:
         return WELL
     print("working; Ctrl-C stops it", flush=True)
