@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,9 @@ import pytest
 
 from pybots_worker import fetch
 from pybots_worker.contract import Blob, Upload
+from pybots_worker.engine import Workshop
 from pybots_worker.fetch import FetchError
+from pybots_worker.settings import WorkshopSettings
 
 DATA = bytes(range(256)) * 5000
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -100,6 +103,22 @@ def test_what_will_not_pass_is_given_up_at_once(
         download(server, tmp_path / "b")
     assert len(server.asked) == 1 and not list(tmp_path.iterdir())
     assert "secret" not in str(error.value)
+
+
+def test_a_transfer_takes_the_time_that_its_owner_allows(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways, and each of two slots half as fast."""
+    Workshop(tmp_path / "worker", WorkshopSettings(bandwidth_kb=5000, slots=2), environ={})
+    monkeypatch.setattr(fetch.terms, "pace", fetch.terms.pace)  # as it is now until the test ends
+    assert fetch.terms.pace == 2500 << 10
+    least = len(DATA) / fetch.terms.pace
+    began = time.monotonic()
+    download(server, tmp_path / "b")
+    between = time.monotonic()
+    assert between - began >= least
+    fetch.upload(tmp_path / "b", server.upload(), local=False)
+    assert time.monotonic() - between >= least
 
 
 def test_three_times_is_enough(server: Server, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_a_command_that_cannot_be_run_is_the_projects_doing(
 def test_a_phase_is_a_process_of_its_own(mini: Mini) -> None:
     """The bot's way: one process a phase, its log on its pipes, its result in the folder."""
     kit = mini.kit
-    settings.write(kit.workshop.root, kit.workshop.settings)
+    settings.write(kit.workshop.root, msgspec.structs.replace(kit.workshop.settings, cores=1))
     job = kit.project_job(mini.python, git_source(mini.world.projects_dir / "sprout"), DISCOVER)
     folder = kit.workshop.begin(job)
     try:
@@ -268,7 +268,8 @@ def test_a_phase_is_a_process_of_its_own(mini: Mini) -> None:
         told = json.loads(folder.digest.read_bytes())
         uploaded = Path(job.report.url.removeprefix("file://")).read_bytes()
         assert (len(uploaded), digest(uploaded)) == (told["size"], told["sha256"])
-        assert decode_report(uploaded).run == job.run
+        report = decode_report(uploaded)
+        assert (report.run, report.environment.cores) == (job.run, 1), "its owner gives one"
     finally:
         kit.workshop.end(folder)
 

@@ -31,7 +31,10 @@ GitSha = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}(?!\n)$")]
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}(?!\n)$")]
 Token = Annotated[str, Meta(min_length=1, max_length=1024)]
 Url = Annotated[str, Meta(pattern=r"^(https?|file)://[^\s]+(?!\n)$", max_length=2000)]
-RelPath = Annotated[str, Meta(pattern=r"^(?!/)(?![\s\S]*(^|/)\.\.(/|$))[^\x00]*$", max_length=500)]
+# Neither a backslash nor a colon: where they part folders and drives, such a path could lead out.
+RelPath = Annotated[
+    str, Meta(pattern=r"^(?!/)(?![\s\S]*(^|/)\.\.(/|$))[^\x00\\:]*$", max_length=500)
+]
 Line = Annotated[str, Meta(max_length=4000)]
 Text = Annotated[str, Meta(max_length=20_000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]

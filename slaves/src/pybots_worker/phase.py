@@ -30,7 +30,16 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: python -m pybots_worker.phase ROOT RUN-ATTEMPT PHASE\n")
         return KIT_ERROR
     root, name, phase = arguments
-    return perform(lambda: Workshop(Path(root), settings.load(Path(root))), name, phase)
+    return perform(lambda: open_workshop(Path(root)), name, phase)
+
+
+def open_workshop(root: Path) -> Workshop:
+    """The workshop of a process for jobs, which keeps to the processors that its owner gives. Raises SettingsError."""
+    known = settings.load(root)
+    allowed = sorted(os.sched_getaffinity(0))
+    if 0 < known.cores < len(allowed):
+        os.sched_setaffinity(0, allowed[-known.cores :])  # jobs inherit it
+    return Workshop(root, known)
 
 
 def perform(

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pybots_worker import phase, settings
-from pybots_worker.engine import Workshop
+from pybots_worker import phase
 
 _PR_SET_PDEATHSIG: Final = 1
 TOLD: Final = 3
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         return phase.KIT_ERROR
     leave_with_parent()
     root = Path(arguments[0])
-    workshop = Workshop(root, settings.load(root))
+    workshop = phase.open_workshop(root)
     _ = workshop.machine  # measured and probed now, not when the order comes
     os.set_inheritable(TOLD, False)
     cancel = threading.Event()

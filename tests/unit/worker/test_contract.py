@@ -81,6 +81,8 @@ JOB, REPORT = MESSAGES["job_project"], MESSAGES["report_project"]
         ("work.test.runner", "sh", "$.work.test.runner"),
         ("work.test.directory", "../..", "$.work.test.directory"),
         ("work.test.directory", "/etc", "$.work.test.directory"),
+        ("work.test.directory", "..\\..\\x", "$.work.test.directory"),
+        ("work.test.directory", "C:x", "$.work.test.directory"),
         ("work.test.results", "a/../../b", "$.work.test.results"),
         ("work.test.results", "a\n/../../b", "$.work.test.results"),
         ("work.project", "trellis\n", "$.work.project"),

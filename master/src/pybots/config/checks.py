@@ -163,8 +163,14 @@ def branch(value: str) -> str:
 
 def relative(value: str) -> str:
     """A path inside the project's source tree."""
-    if value.startswith("/") or ".." in value.split("/") or "\x00" in value or not value:
-        raise wrong("is not a path inside the source tree", "write it relative, without '..'")
+    if (
+        value.startswith("/")
+        or ".." in value.split("/")
+        or set(value) & set("\x00\\:")
+        or not value
+    ):
+        mend = "write it relative, with '/', without '..' and ':'"
+        raise wrong("is not a path inside the source tree", mend)
     return value
 
 
