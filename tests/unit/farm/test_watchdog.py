@@ -13,6 +13,7 @@ from tests.unit.farm.builders import PLATFORM, START, Book, Clock, make_farm
 from pybots.core.model import Worker
 from pybots.farm import alarms, health, receipts, workers
 from pybots.farm.home import Farm
+from pybots.farm.losses import SILENT
 from pybots.ledger import schema
 from pybots.ledger.engine import announce
 
@@ -79,6 +80,28 @@ def test_one_that_comes_and_goes_rests_for_an_hour(farm: Farm) -> None:
     assert "12 times in an hour" in row(farm).reason
     assert health.look(at(farm, 3000)) == []
     assert health.look(at(farm, 3700)) == ["attic"]
+    assert row(farm).state == "approved"
+
+
+def test_one_that_stops_answering_twice_rests_for_six_hours(farm: Farm) -> None:
+    book = Book(farm)
+    lane = book.lane("p")
+    for number in (1, 2):
+        assert health.look(at(farm, 60)) == [], "once is no reason"
+        book.commit(number)
+        run = book.run(lane, number, "passed")
+        with farm.ledger.write() as connection:
+            connection.execute(
+                insert(schema.attempts).values(
+                    run_id=run, number=9, worker="attic", builder="b", state="lost",
+                    created=START, finished=START, reason=f"{SILENT} for 91 s",
+                )
+            )  # fmt: skip
+    assert health.look(at(farm, 60)) == ["attic"]
+    assert "2 times in six hours it stopped answering" in row(farm).reason
+    assert len(letters(farm, "quarantine")) == 2, "admin and owner"
+    assert health.look(at(farm, 5 * 3600)) == []
+    assert health.look(at(farm, 7 * 3600)) == ["attic"]
     assert row(farm).state == "approved"
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["clock", "disk", "flapping", "losing", "disagrees"]
-HEALING: Final[frozenset[str]] = frozenset({"clock", "disk", "flapping"})
+Kind = Literal["clock", "disk", "flapping", "frozen", "losing", "disagrees"]
+HEALING: Final[frozenset[str]] = frozenset({"clock", "disk", "flapping", "frozen"})
 """Troubles that are over when they are no longer seen."""
 
 HOUR: Final = 3600.0
@@ -23,6 +23,10 @@ LEAST_DISK: Final = 2 << 30
 ENOUGH_DISK: Final = 3 << 30
 """To come back: more than to stay, lest it come and go with every job."""
 MOST_PARTINGS: Final = 12
+FROZEN_SECONDS: Final = 6 * HOUR
+MOST_SILENCES: Final = 2
+"""The second time: a laptop may be closed once, and a run has a try left for somebody else."""
+STOPPED: Final = "it stopped answering in the middle of its work: frozen, asleep or cut off"
 MOST_LOST: Final = 5
 
 
@@ -30,7 +34,8 @@ MOST_LOST: Final = 5
 class Vitals:
     """One worker. Seconds and bytes; `told` is when it last said how it is (None: never).
 
-    `partings`: connections lost in the last hour. `lost`: attempts of the last day that it lost and another worker then
+    `partings`: connections lost in the last hour. `silences`: in the last six hours it stopped answering in the middle of
+    its work so often. `lost`: attempts of the last day that it lost and another worker then
     finished; `done`: what it finished itself. `disagreed`: most of its lanes turned red, and so did the control there."""
 
     now: float
@@ -38,6 +43,7 @@ class Vitals:
     skew: float = 0.0
     disk_free: int = 0
     partings: int = 0
+    silences: int = 0
     lost: int = 0
     done: int = 0
     disagreed: bool = False
@@ -69,6 +75,11 @@ def trouble(vitals: Vitals) -> Trouble | None:
         return Trouble(
             "clock" if vitals.trouble == "clock" else "disk", "it has not said since how it is"
         )
+    if vitals.silences >= MOST_SILENCES:
+        words = (
+            f"{vitals.silences} times in six hours it stopped answering in the middle of its work"
+        )
+        return Trouble("frozen", words)
     if vitals.partings >= MOST_PARTINGS:
         return Trouble("flapping", f"its connection was lost {vitals.partings} times in an hour")
     return None

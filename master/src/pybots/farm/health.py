@@ -9,10 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, update
 
 from pybots.core import health
-from pybots.core.health import DAY, HOUR, Trouble, Vitals
+from pybots.core.health import DAY, FROZEN_SECONDS, HOUR, Trouble, Vitals
 from pybots.core.model import WorkerState
 from pybots.farm import alarms
 from pybots.farm.home import Farm
+from pybots.farm.losses import SILENT
 from pybots.farm.workers import change_state
 from pybots.ledger import schema
 from pybots.ledger.engine import Record
@@ -47,33 +48,26 @@ def _changes(connection: Connection, now: float) -> list[tuple[Record, Trouble |
     rows = connection.execute(
         select(workers).where(workers.c.state.in_(("approved", "quarantined")))
     ).all()
-    partings, lost, done, disagreed = (
-        _partings(connection, rows, now), _lost(connection, rows, now), _done(connection, now),
-        _disagreed(connection, rows, now),
+    partings, silences, lost, done, disagreed = (
+        _partings(connection, rows, now), _silences(connection, rows, now),
+        _lost(connection, rows, now), _done(connection, now), _disagreed(connection, rows, now),
     )  # fmt: skip
     found: list[tuple[Record, Trouble | None]] = []
     for row in rows:
+        said: Mapping[str, Any] = row.health or {}
         trouble = health.trouble(
-            _vitals(
-                row, now, partings[row.name], lost[row.name], done[row.name], row.name in disagreed
+            Vitals(
+                now=now, told=said.get("at"), skew=float(said.get("skew", 0.0)),
+                disk_free=int(said.get("disk_free_bytes", 0)), partings=partings[row.name],
+                silences=silences[row.name], lost=lost[row.name], done=done[row.name],
+                disagreed=row.name in disagreed, trouble=row.trouble,
             )
-        )
+        )  # fmt: skip
         if row.state == "approved" and trouble is not None:
             found.append((row, trouble))
         elif row.state == "quarantined" and health.over(row.trouble, trouble):
             found.append((row, None))
     return found
-
-
-def _vitals(
-    row: Record, now: float, partings: int, lost: int, done: int, disagreed: bool
-) -> Vitals:
-    said: Mapping[str, Any] = row.health or {}
-    return Vitals(
-        now=now, told=said.get("at"), skew=float(said.get("skew", 0.0)),
-        disk_free=int(said.get("disk_free_bytes", 0)), partings=partings, lost=lost, done=done,
-        disagreed=disagreed, trouble=row.trouble,
-    )  # fmt: skip
 
 
 def _since(row: Record, begin: float) -> float:
@@ -94,6 +88,19 @@ def _partings(connection: Connection, rows: Any, now: float) -> Counter[str]:
         for at, data in told
         if data.get("state") == "gone" and at > since.get(data.get("worker"), now)
     )
+
+
+def _silences(connection: Connection, rows: Any, now: float) -> Counter[str]:
+    """Attempts that ended because nothing more was heard of it."""
+    since = {row.name: _since(row, now - FROZEN_SECONDS) for row in rows}
+    found = connection.execute(
+        select(attempts.c.worker, attempts.c.finished).where(
+            attempts.c.state == "lost",
+            attempts.c.created > now - DAY,
+            attempts.c.reason.startswith(SILENT),
+        )
+    )
+    return Counter(name for name, at in found if at > since.get(name, now))
 
 
 def _lost(connection: Connection, rows: Any, now: float) -> Counter[str]:

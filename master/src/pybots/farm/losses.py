@@ -17,6 +17,8 @@ runs, attempts = schema.runs, schema.attempts
 MAX_LOST: Final = 3
 """A run that the farm lost (worker gone, disk full …) is tried this many times in all; restarts come on top."""
 MAX_REASON: Final = 2000
+SILENT: Final = "the worker has been silent"
+"""How the reason of an attempt begins whose worker stopped answering."""
 
 
 def lose(

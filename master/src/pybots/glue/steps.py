@@ -18,6 +18,7 @@ from twisted.internet import task
 from pybots.farm import dispatch, record
 from pybots.farm.git import GitError
 from pybots.farm.jobs import JobError
+from pybots.farm.losses import SILENT
 from pybots.farm.phases import Note
 from pybots.farm.tokens import TokenError
 from pybots.glue import service, slots
@@ -143,7 +144,7 @@ class PhaseStep(BuildStep):
     def _watch(self, command: PhaseCommand, deadline: float) -> Any:
         now = self.master.reactor.seconds()
         if now - command.heard > SILENT_SECONDS:
-            return self._give_up(f"the worker has been silent for {now - command.heard:.0f} s")
+            return self._give_up(f"{SILENT} for {now - command.heard:.0f} s")
         if now > deadline + GRACE_SECONDS:
             return self._give_up(f"{self._phase} went on long after its limit")
         return None

@@ -132,8 +132,9 @@ def _opening(topic: Alarm, facts: Facts) -> str:
             return f"Your worker {facts.worker} is connected again and gets work. Thank you for it."
         case "quarantine":
             return (
-                f"The worker {facts.worker} stays connected, but the farm gives it no work: {facts.state}. A full"
-                " disk, a wrong clock and a connection that comes and goes are forgiven as soon as they are mended;"
+                f"The worker {facts.worker} may connect, but the farm gives it no work: {facts.state}. A full"
+                " disk, a wrong clock and a connection or a machine that comes and goes are forgiven when they are"
+                " over;"
                 f" anything else waits for `pybots worker approve {facts.worker}`."
             )
         case "differs":

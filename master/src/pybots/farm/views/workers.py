@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
-from pybots.core import rota
+from pybots.core import health, rota
 from pybots.farm import opinions, rotas
 from pybots.farm.home import Farm
+from pybots.farm.losses import SILENT
 from pybots.farm.views.common import (
     Missing,
     Visit,
@@ -32,6 +33,7 @@ from pybots_status.parts import WorkerState
 table = schema.workers
 
 DAY: Final = 86_400.0
+MINUTE: Final = 60.0
 COUNTED_ATTEMPTS: Final = 5000
 """The newest attempts that are looked at for what happened today."""
 RUNS: Final = 50
@@ -107,16 +109,21 @@ def _load(connection: Connection, now: float) -> _Load:
         running.setdefault(row.worker, []).append(link)
     # A limit inside: else all attempts there ever were are read in the order of the workers' names.
     newest = (
-        select(attempts.c.worker, attempts.c.state, attempts.c.created)
+        select(
+            attempts.c.worker, attempts.c.state, attempts.c.created, attempts.c.finished,
+            attempts.c.reason,
+        )
         .order_by(attempts.c.id.desc())
         .limit(COUNTED_ATTEMPTS)
         .subquery()
-    )
+    )  # fmt: skip
+    silent = and_(newest.c.state == "lost", newest.c.reason.startswith(SILENT))
     today = connection.execute(
         select(
             newest.c.worker,
             func.count().label("runs"),
             func.count().filter(newest.c.state == "lost").label("lost"),
+            func.max(newest.c.finished).filter(silent).label("silent"),
         )
         .where(newest.c.created > now - DAY)
         .group_by(newest.c.worker)
@@ -147,7 +154,7 @@ def _row(row: Any, load: _Load) -> WorkerRow:
         last_seen=row.last_seen,
         runs_today=today.runs if today else 0,
         infra_today=today.lost if today else 0,
-        reason=_reason(row),
+        reason=_reason(row, today.silent if today else None),
     )
 
 
@@ -162,10 +169,12 @@ def _state(row: Any, busy: bool) -> WorkerState:
     return "online" if row.connected else "offline"
 
 
-def _reason(row: Any) -> str:
-    """Why it has no work, in the words of whoever decided so."""
+def _reason(row: Any, silent: float | None) -> str:
+    """Why it has no work, in the words of whoever decided so. `silent`: when it last stopped answering."""
     if row.state != "approved":
         return str(row.reason)[:300]
+    if not row.connected and silent is not None and silent > (row.last_seen or 0) - MINUTE:
+        return health.STOPPED
     if not row.resting or row.rest_until is None:
         return str(row.resting)[:200]
     until = time.strftime("%a %H:%M", time.gmtime(row.rest_until))
@@ -179,12 +188,12 @@ _NETWORKS: Final = {
 }
 
 
-def _health(health: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _health(said: Mapping[str, Any]) -> list[tuple[str, str]]:
     """As it was when it last said so. What a worker said is data: anything odd is left out."""
     try:
-        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(float(health["at"])))
-        free = float(health["disk_free_bytes"]) / (1 << 30)
-        skew = float(health["skew"])
+        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(float(said["at"])))
+        free = float(said["disk_free_bytes"]) / (1 << 30)
+        skew = float(said["skew"])
     except (KeyError, TypeError, ValueError):
         return []
     return [("Free disk", f"{free:.0f} GiB ({at})"), ("Clock", f"{skew:+.0f} s against the farm's")]
