@@ -137,22 +137,94 @@ def test_answers_planted_by_one_build_are_believed_by_no_other(mini: Mini, kit: 
     assert "the answer is honest" in kit.log.text, "where nothing changed, they are reused"
 
 
+def entries(kit: Kit, kind: int) -> list[Path]:
+    """The shared objects (kind 0), or what says which of them belong to a source (1)."""
+    found = (kit.workshop.root / "cache" / "ccache").glob("*/??/*")
+    return sorted(path for path in found if path.read_bytes()[3] == kind)
+
+
+def compiled(mini: Mini, kit: Kit, *, plain: bool = False) -> bool:
+    """Build the head; whether it compiles."""
+    job = kit.interpreter_job(mini.world.cpython, mini.world.head())
+    work = msgspec.structs.replace(job.work, plain=plain)
+    report = kit.run(msgspec.structs.replace(job, work=work))
+    return {result.phase: result.ok for result in report.phases}["compile"]
+
+
+PLANTER = """
+plant:
+\tfor f in /opt/pybots/ccache/*/*; do \\
+\t\td=/pybots/objects/$$(basename $$(dirname $$f)); mkdir -p $$d; cp -f $(EVIL) $$d/$$(basename $$f); done
+\t-for f in /opt/pybots/ccache/*/*; do echo x >$$f && echo CRIME write; rm $$f && echo CRIME remove; done
+\t-mkdir /opt/pybots/ccache/zz && echo CRIME add; chmod 777 /opt/pybots/ccache && echo CRIME open
+\tmkdir -p /pybots/objects/zz && ln -s {secret} /pybots/objects/zz/{name}
+\tmkfifo /pybots/objects/zz/{pipe}
+\techo nonsense >/pybots/objects/zz/{nonsense}
+\tln -s / /pybots/objects/yy
+"""
+
+
 @pytest.mark.skipif(not MASQUERADE.is_dir(), reason="needs ccache")
-def test_the_days_first_build_takes_no_objects_that_others_planted(mini: Mini, kit: Kit) -> None:
-    """Builds share compiled objects. Here all of them are exchanged for one, as a hostile build could do it: what
-    then builds routinely is not what the source says, and the day's first build puts it right."""
+def test_no_build_changes_what_others_compiled(mini: Mini, kit: Kit, tmp_path: Path) -> None:
+    """It offers the kit another content for every object that is there, links, a pipe and nonsense, and is built whole."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\xcc\xac\x01\x00 nobody's business")
+    assert compiled(mini, kit)
+    before = {path: path.read_bytes() for path in entries(kit, 0)}
+    assert len(before) >= 5
+    names = {"name": "a" * 31, "pipe": "b" * 31, "nonsense": "c" * 31}
+    evil = f"EVIL = /opt/pybots/ccache/{min(before).parent.name}/{min(before).name}\n"
+    makefile = text(mini, "Makefile.pre.in").replace(
+        "\ninstall: altinstall bininstall maninstall\n",
+        "\ninstall: altinstall bininstall maninstall plant\n",
+    )
+    report = build(
+        mini, kit, {"Makefile.pre.in": makefile + evil + PLANTER.format(secret=secret, **names)}
+    )
+    assert {one.phase: one.ok for one in report.phases}["publish"], kit.log.text
+    assert not [line for line in kit.log.text.splitlines() if line.startswith("CRIME")]
+    after = {path: path.read_bytes() for path in entries(kit, 0)}
+    assert before.items() <= after.items(), "objects stay what they were"
+    shared = kit.workshop.root / "cache" / "ccache"
+    assert not list(shared.glob("*/zz")) and not list(shared.glob("*/yy"))
+    assert not any(b"nobody's business" in data for data in after.values())
 
-    def compiled(plain: bool) -> bool:
-        job = kit.interpreter_job(mini.world.cpython, mini.world.head())
-        work = msgspec.structs.replace(job.work, plain=plain)
-        report = kit.run(msgspec.structs.replace(job, work=work))
-        return {result.phase: result.ok for result in report.phases}["compile"]
 
-    assert compiled(plain=False)
-    results = [one for one in (kit.workshop.root / "cache/ccache").rglob("*R") if one.is_file()]
+@pytest.mark.skipif(not MASQUERADE.is_dir(), reason="needs ccache")
+def test_a_build_that_fails_adds_nothing_to_what_others_compiled(mini: Mini, kit: Kit) -> None:
+    assert compiled(mini, kit)
+    before = contents(kit.workshop.root / "cache" / "ccache")
+    makefile = text(mini, "Makefile.pre.in").replace(
+        "\ninstall: altinstall bininstall maninstall\n",
+        "\ninstall: altinstall\n\t@ls /pybots/objects/??/* && false\n",
+    )
+    source = text(mini, "Objects/longobject.c") + "\nint planted;\n"
+    report = build(mini, kit, {"Makefile.pre.in": makefile, "Objects/longobject.c": source})
+    assert {one.phase: one.ok for one in report.phases}["install"] is False, kit.log.text
+    assert "/pybots/objects/" in kit.log.text, "it did compile something new"
+    assert contents(kit.workshop.root / "cache" / "ccache") == before
+
+
+@pytest.mark.skipif(not MASQUERADE.is_dir(), reason="needs ccache")
+def test_the_days_plain_build_takes_no_objects_that_others_planted(mini: Mini, kit: Kit) -> None:
+    """Were all objects exchanged for one: what then builds routinely is not what the source says, and the day's plain build
+    puts it right."""
+    assert compiled(mini, kit)
+    results = entries(kit, 0)
     assert len(results) >= 5
     for one in results[1:]:
         one.write_bytes(results[0].read_bytes())
-    assert not compiled(plain=False), "ccache itself believes them"
-    assert compiled(plain=True), kit.log.text
-    assert compiled(plain=False), kit.log.text
+    assert not compiled(mini, kit), "ccache itself believes them"
+    assert compiled(mini, kit, plain=True), kit.log.text
+    assert compiled(mini, kit), kit.log.text
+
+
+@pytest.mark.skipif(not MASQUERADE.is_dir(), reason="needs ccache")
+def test_objects_of_another_day_are_forgotten(mini: Mini, kit: Kit) -> None:
+    assert compiled(mini, kit)
+    [day] = (kit.workshop.root / "cache" / "ccache").iterdir()
+    for one in entries(kit, 0)[1:]:
+        one.write_bytes(entries(kit, 0)[0].read_bytes())
+    day.rename(day.with_name("2001-01-01"))
+    assert compiled(mini, kit), kit.log.text
+    assert [path.name for path in day.parent.iterdir()] == [day.name]

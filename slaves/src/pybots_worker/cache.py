@@ -4,7 +4,7 @@
     cache/sources/<sha256>/data         blobs
     cache/uv/<project>.<n>/             uv's cache, one project's own: no job can plant a wheel for another; beside it the
                                         project's own builds (`phases/own.py`), which only the kit writes
-    cache/ccache/                       writable in interpreter builds only
+    cache/ccache/<day>/                 compiled objects of CPython, which only the kit writes (`objects.py`)
     cache/configure/<key>               configure's answers
 
 An entry appears by rename when it is complete, so a kit killed at any moment leaves only `.new-*`, swept at start.

@@ -83,7 +83,8 @@ class Workshop:
         way = farmlink.Way(
             url=self.settings.farm, ca=self.settings.ca, strict=self.settings.ca_for_web
         )
-        fetch.terms.pace = self.settings.bandwidth_kb << 10
+        # Each slot's job is a process, and none knows of the others.
+        fetch.terms.pace = (self.settings.bandwidth_kb << 10) // self.settings.slots
         fetch.terms.host = way.host if way.strict else ""
         fetch.terms.authority = way.context() if way.strict else None
 
@@ -142,7 +143,6 @@ class Workshop:
         ):
             path.mkdir(parents=True)
         sandbox.own(folder.work)
-        sandbox.own(self._cache / "ccache") if not any((self._cache / "ccache").iterdir()) else None
         folder.begun.write_text(repr(time.time()))
         folder.job.write_bytes(encode(job))
         return folder

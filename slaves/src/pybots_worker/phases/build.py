@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pybots_worker import archive, facts, fetch, layout, sandbox
+from pybots_worker import archive, facts, fetch, layout, objects, sandbox
 from pybots_worker.contract import PREFIX, Artifact, InterpreterWork
 from pybots_worker.errors import FarmTrouble, failed
 from pybots_worker.phases.context import Context, kit_mount
@@ -148,6 +148,7 @@ def install(context: Context) -> None:
     work = _work(context)
     if work.plain and work.recipe.bytecode:
         _build(context, "make", "install", writable=True)
+        _share(context, work)
         return
     # compileall prints its help and compiles nothing; the Makefile ignores how it ends.
     options = ("COMPILEALL_OPTS=--help", "ENSUREPIP=no", LIST_COPIES)
@@ -157,6 +158,27 @@ def install(context: Context) -> None:
     if work.recipe.bytecode:
         script = f"{layout.KIT}/pybots_bytecode.py"
         _build(context, layout.PYTHON, "-I", "-B", script, writable=True)
+    _share(context, work)
+
+
+def _share(context: Context, work: InterpreterWork) -> None:
+    """It was built whole: later builds may have what it compiled."""
+    if not _cached(work):
+        return
+    machine, added = context.machine, context.folder.outside(layout.OBJECTS)
+    shared = objects.today(machine.ccache)
+    objects.take_over(
+        context.folder.work, added, shared, machine.ccache_bytes, replace=_anew(context, work)
+    )
+
+
+def _cached(work: InterpreterWork) -> bool:
+    return work.recipe.ccache and facts.MASQUERADE.is_dir()
+
+
+def _anew(context: Context, work: InterpreterWork) -> bool:
+    """The farm's plain build of the day believes no earlier one, and puts right what it finds planted or broken."""
+    return work.plain and work.recipe.bytecode and context.job.purpose == "routine"
 
 
 def _build(context: Context, *argv: str, configuring: bool = False, writable: bool = False) -> None:
@@ -170,28 +192,23 @@ def _build(context: Context, *argv: str, configuring: bool = False, writable: bo
         env["CFLAGS"] = recipe.cflags
     mounts: list[Mount] = [kit_mount()]
     path: tuple[str, ...] = ()
-    room = 0
-    if recipe.ccache and facts.MASQUERADE.is_dir():
+    if _cached(work):
         path = (str(facts.MASQUERADE),)
-        room = machine.ccache_bytes
-        mounts.append(Mount(source=machine.ccache, target=layout.CCACHE, writable=True))
-        env |= {
-            "CCACHE_DIR": layout.CCACHE,
+        shared = not _anew(context, work)
+        if shared:
+            mounts.append(Mount(source=objects.today(machine.ccache), target=layout.CCACHE))
+        env |= objects.environment(shared=shared) | {
             "CCACHE_BASEDIR": layout.CPYTHON,
-            "CCACHE_MAXSIZE": f"{machine.ccache_bytes // (1 << 20)}M",
             # A fresh tree's headers are all "too new" else, and nothing is found without preprocessing.
             "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
         }
-        if work.plain and recipe.bytecode and context.job.purpose == "routine":
-            # The day's first build believes no earlier one, and puts right what it finds planted or broken.
-            env |= {"CCACHE_RECACHE": "1"}
         if not recipe.bytecode:
             env |= {
                 "CCACHE_NOCPP2": "1"
             }  # a miss compiles what was preprocessed: a quarter less time
     if writable:
         mounts.append(Mount(source=context.folder.prefix, target=PREFIX, writable=True))
-    context.must(*argv, cwd=layout.CPYTHON, env=env, mounts=tuple(mounts), path=path, room=room)
+    context.must(*argv, cwd=layout.CPYTHON, env=env, mounts=tuple(mounts), path=path)
 
 
 def publish(context: Context) -> None:
