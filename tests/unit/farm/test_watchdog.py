@@ -83,20 +83,30 @@ def test_one_that_comes_and_goes_rests_for_an_hour(farm: Farm) -> None:
     assert row(farm).state == "approved"
 
 
-def test_one_that_stops_answering_twice_rests_for_six_hours(farm: Farm) -> None:
+def freeze(farm: Farm, name: str, number: int) -> None:
     book = Book(farm)
-    lane = book.lane("p")
+    book.commit(number)
+    run = book.run(book.lane(f"p{number}"), number, "passed")
+    with farm.ledger.write() as connection:
+        connection.execute(
+            insert(schema.attempts).values(
+                run_id=run, number=9, worker=name, builder="b", state="lost",
+                created=START, finished=START, reason=f"{SILENT} for 91 s",
+            )
+        )  # fmt: skip
+
+
+def test_the_farms_own_worker_sleeps_when_the_farm_does(farm: Farm) -> None:
+    Book(farm).worker("local")
+    for number in (1, 2, 3):
+        freeze(farm, "local", number)
+    assert health.look(at(farm, 60)) == []
+
+
+def test_one_that_stops_answering_twice_rests_for_six_hours(farm: Farm) -> None:
     for number in (1, 2):
         assert health.look(at(farm, 60)) == [], "once is no reason"
-        book.commit(number)
-        run = book.run(lane, number, "passed")
-        with farm.ledger.write() as connection:
-            connection.execute(
-                insert(schema.attempts).values(
-                    run_id=run, number=9, worker="attic", builder="b", state="lost",
-                    created=START, finished=START, reason=f"{SILENT} for 91 s",
-                )
-            )  # fmt: skip
+        freeze(farm, "attic", number)
     assert health.look(at(farm, 60)) == ["attic"]
     assert "2 times in six hours it stopped answering" in row(farm).reason
     assert len(letters(farm, "quarantine")) == 2, "admin and owner"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from pybots.core import health
 from pybots.core.health import DAY, FROZEN_SECONDS, HOUR, Trouble, Vitals
 from pybots.core.model import WorkerState
-from pybots.farm import alarms
+from pybots.farm import alarms, local
 from pybots.farm.home import Farm
 from pybots.farm.losses import SILENT
 from pybots.farm.workers import change_state
@@ -91,12 +91,14 @@ def _partings(connection: Connection, rows: Any, now: float) -> Counter[str]:
 
 
 def _silences(connection: Connection, rows: Any, now: float) -> Counter[str]:
-    """Attempts that ended because nothing more was heard of it."""
+    """Attempts that ended because nothing more was heard of it. The farm's own worker sleeps when the farm's machine does,
+    and is the only one of many farms: it never rests for that."""
     since = {row.name: _since(row, now - FROZEN_SECONDS) for row in rows}
     found = connection.execute(
         select(attempts.c.worker, attempts.c.finished).where(
             attempts.c.state == "lost",
             attempts.c.created > now - DAY,
+            attempts.c.worker != local.NAME,
             attempts.c.reason.startswith(SILENT),
         )
     )
