@@ -337,6 +337,21 @@ def test_a_daily_reader_hears_of_ends_and_beginnings_only(world: World) -> None:
     assert said == [["Newly"]] * 3 + [["Newly", "Fixed"]] * 2 + [["Newly", "Fixed", "Newly"]]
 
 
+def test_a_thread_that_was_over_waits_no_longer_when_what_came_back_was_chance(
+    world: World,
+) -> None:
+    """Else mail would be considered at every look of the postman, for ever."""
+    lane = world.lane("p0")
+    for position, tests in enumerate([GOOD, BAD]):
+        world.go(position, tests, lane=lane)
+    with world.farm.ledger.write() as connection:
+        connection.execute(schema.threads.update().values(state="closed", since=1.0))
+        connection.execute(breakages.update().values(state="dismissed", axis="flaky"))
+        assert threads.waiting(connection)
+        threads.consider(world.farm, connection, world.farm.clock())
+        assert not threads.waiting(connection)
+
+
 def test_a_test_that_comes_and_goes_more_often_is_no_news_of_a_day(world: World) -> None:
     """Who is told at once does not hear of it either; the week's digest lists it."""
     daily = make_project("p0", notify=(), notify_daily=("d@x.org",))

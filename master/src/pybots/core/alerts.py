@@ -65,10 +65,9 @@ def consider(breakages: Sequence[Broken], known: Iterable[Thread], scene: Scene)
 
 
 def _alone(thread: Thread) -> Round:
-    """A thread of which nothing stands any more. What it never told is not told now."""
-    if thread.state == "held":
-        thread = replace(thread, state="closed", since=None)
-    return Round(thread=thread, members=())
+    """A thread of which nothing stands any more. What it never told is not told now, and it waits for nothing."""
+    state = "closed" if thread.state == "held" else thread.state
+    return Round(thread=replace(thread, state=state, since=None), members=())
 
 
 def _spent(scene: Scene, letters: Iterable[Letter]) -> Scene:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from pybots.core.audiences import DAY
@@ -84,6 +85,7 @@ class Thread:
     points_to: int = 0
 
 
+@lru_cache(maxsize=4096)  # asked of all that stands whenever mail is considered
 def kin(kind: str, title: str) -> str:
     """What a failure says, by which failures know each other whose frames tell them apart: one error met in many tests.
 

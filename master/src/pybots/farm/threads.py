@@ -179,7 +179,9 @@ def _load(connection: Connection, now: float) -> tuple[list[Broken], list[Thread
     found = [_broken(row, extent.get(row.id, ()), now) for row in rows]
     ids = {one.thread for one in found}
     known = connection.execute(
-        select(threads).where(or_(threads.c.id.in_(ids), threads.c.state == "held"))
+        select(threads).where(
+            or_(threads.c.id.in_(ids), threads.c.state == "held", threads.c.since.is_not(None))
+        )
     ).all()
     return found, [_thread(row) for row in known]
 
