@@ -76,16 +76,22 @@ def shown(year: Year, one: Plant) -> int:
         builds = [it for it in year.plants if it.effect == "build"]
         for tested in (it for it in year.commits if _active(year, one, suite, it)):
             there = [it for it in (*others, *builds) if _active(year, it, suite, tested)]
-            hidden = {c for it in there if _hides(it, name, targets) for c in it.columns}
+            hidden = {c for it in there if _hides(it, suite, targets) for c in it.columns}
             found += len((one.columns & set(suite.columns)) - hidden)
     return found
 
 
-def _hides(other: Plant, project: str, targets: Sequence[str]) -> bool:
+def _hides(other: Plant, suite: Suite, targets: Sequence[str]) -> bool:
     """Whether nothing else of the project is seen while it is there, or nothing of these tests."""
     if other.effect == "build" or other.effect in HIDING:
         return True
-    return bool(targets) and set(targets) <= set(other.targets[project])
+    if not targets:
+        return False
+    if other.effect in ("crash", "timeout"):  # the suite ends there
+        order = {name: place for place, name in enumerate(suite.tests)}
+        places = [order[name] for name in targets if name in order]  # an extension is no test
+        return bool(places) and order[other.targets[suite.name][0]] < min(places)
+    return set(targets) <= set(other.targets[suite.name])
 
 
 def _active(year: Year, one: Plant, suite: Suite, tested: Tested) -> bool:
