@@ -52,7 +52,8 @@ def today(root: Path) -> Path:
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)
         for old in list(root.iterdir()):
-            remove(old)
+            if old != folder:  # another slot may have made it meanwhile, and be about to mount it
+                remove(old)
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
     return folder

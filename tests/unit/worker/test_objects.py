@@ -124,3 +124,18 @@ def test_the_first_of_a_day_looks_at_none() -> None:
         f"file:{layout.CCACHE}|read-only file:{layout.OBJECTS}",
         f"file:{layout.OBJECTS}",
     }
+
+
+def test_the_first_two_builds_of_a_day_may_begin_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has looked for the day's folder when the other makes it: what is there stays."""
+    kept = objects.today(tmp_path) / "kept"
+    kept.touch()
+    (tmp_path / "2001-01-01").mkdir()
+    answers = [False]  # what the other build saw before this one made the folder
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: answers.pop() if answers else is_dir(path))
+    objects.today(tmp_path)
+    monkeypatch.undo()
+    assert kept.exists() and not (tmp_path / "2001-01-01").is_dir()
