@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pybots_worker.contract import InterpreterWork, Job, Phase
-from pybots_worker.phases import build, install, interpreter, source, test
+from pybots_worker.phases import build, configure, install, interpreter, source, test
 from pybots_worker.phases.context import Context
 
 Work = Callable[[Context], None]
 
 INTERPRETER: Final[Mapping[Phase, Work]] = {
     "source": source.fetch_cpython,
-    "configure": build.configure,
+    "configure": configure.configure,
     "compile": build.compile_,
     "install": build.install,
     "publish": build.publish,
