@@ -137,6 +137,53 @@ def test_answers_planted_by_one_build_are_believed_by_no_other(mini: Mini, kit: 
     assert "the answer is honest" in kit.log.text, "where nothing changed, they are reused"
 
 
+ASKED = """\
+#! /bin/sh
+as_me=configure
+test -r "$CONFIG_SITE" && . "$CONFIG_SITE"
+test -r "$cache_file" && . "$cache_file"
+sh ./configure.real "$@" || exit 1
+: "$as_me:${{as_lineno-$LINENO}}: checking for an answer"
+ac_cv_func_answer=${{ac_cv_func_answer-$({says})}}
+echo "the answer is $ac_cv_func_answer"
+echo "ac_cv_func_answer=\\${{ac_cv_func_answer=$ac_cv_func_answer}}" >"$cache_file"
+: "$as_me:${{as_lineno-$LINENO}}: checking nothing more"
+{more}
+"""
+CLOCK = "date +1%N | cut -c1-9"
+"""What this machine would say: something else at each asking."""
+PROBE = Recipe(ensurepip=False, bytecode=False, cflags="-O0")
+
+
+def answered(mini: Mini, kit: Kit, script: str) -> str:
+    """What a probe's configure says that the answer is."""
+    real = mini.world.cpython / "configure.real"
+    own = {} if real.exists() else {"configure.real": text(mini, "configure")}
+    sha = mini.world.commit_files({"configure": script, **own}, "Another configure")
+    kit.run(kit.interpreter_job(mini.world.cpython, sha, PROBE))
+    said = [line for line in kit.log.text.splitlines() if line.startswith("the answer is")]
+    assert len(said) == 1, kit.log.text
+    return said[0].rpartition(" ")[2]
+
+
+def test_a_probes_answers_hold_for_other_scripts_that_ask_the_same(mini: Mini, kit: Kit) -> None:
+    first = answered(mini, kit, ASKED.format(says=CLOCK, more=""))
+    assert answered(mini, kit, ASKED.format(says=CLOCK, more="# another script")) == first
+    assert answered(mini, kit, ASKED.format(says=CLOCK + " | cat", more="")) != first
+    lie = 'sed -i s/[0-9]/7/g "$cache_file"'
+    assert answered(mini, kit, ASKED.format(says=CLOCK, more=lie)) == first
+    assert answered(mini, kit, ASKED.format(says=CLOCK, more="# a third")) != first, "nobody agrees"
+
+
+def test_a_probes_answers_are_forgotten_at_the_end_of_the_day(mini: Mini, kit: Kit) -> None:
+    first = answered(mini, kit, ASKED.format(says=CLOCK, more=""))
+    kept = list((kit.workshop.root / "cache" / "configure").glob("*.answers"))
+    assert kept
+    for path in kept:
+        path.rename(path.with_name("2001-01-01" + path.name[10:]))
+    assert answered(mini, kit, ASKED.format(says=CLOCK, more="# another")) != first
+
+
 def entries(kit: Kit, kind: int) -> list[Path]:
     """The shared objects (kind 0), or what says which of them belong to a source (1)."""
     found = (kit.workshop.root / "cache" / "ccache").glob("*/??/*")

@@ -22,7 +22,7 @@ MAX_SCRIPT: Final = 2 << 20
 """Bytes; CPython's has 0.6 MB. Of a longer one nothing is carried over."""
 MAX_STORES: Final = 8
 
-_ASKS: Final = re.compile(r'as_lineno-\$LINENO\}: checking |\bac_fn_\w+ "\$LINENO"')
+_ASKS: Final = re.compile(r'as_lineno-\$LINENO\}: checking |\bac_fn_\w+ "\$LINENO"|^for ac_\w+ in')
 _FUNCTION: Final = re.compile(r"(ac_fn_\w+) \(\)")
 _CALLED: Final = re.compile(r"\bac_fn_\w+")
 _NAME: Final = re.compile(r"\bac_cv_\w+")
