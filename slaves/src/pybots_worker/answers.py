@@ -46,14 +46,15 @@ class Questions:
 
 
 def questions(script: str) -> Questions:
-    """Read what autoconf wrote, in one pass. A script that is none asks nothing."""
+    """Read what autoconf wrote, in one pass. A script that is none asks nothing; a hostile one takes no longer."""
     functions, pieces = _parted(script)
     named: dict[str, list[str]] = {}
     listed: set[str] = set()
     for piece in pieces:
-        called = [functions.get(name, name) for name in _CALLED.findall(piece)]
+        called = [functions.get(name, name) for name in dict.fromkeys(_CALLED.findall(piece))]
+        question = _digest([piece, *called])
         for name in dict.fromkeys(_NAME.findall(piece)):
-            named.setdefault(name, []).append(_digest([piece, *called]))
+            named.setdefault(name, []).append(question)
         if _OF_A_LIST.search(piece):
             # The call with its own headers; what comes behind it is the next list.
             listed.add(_digest([piece.partition("\nif ")[0], *called]))
@@ -67,7 +68,7 @@ def questions(script: str) -> Questions:
 
 
 def _parted(script: str) -> tuple[dict[str, str], list[str]]:
-    """Its functions (name -> text), and from its first question on a piece for each."""
+    """Its functions (name -> digest), and from its first question on a piece for each."""
     functions: dict[str, list[str]] = {}
     pieces: list[list[str]] = []
     inside: list[str] | None = None
@@ -82,10 +83,14 @@ def _parted(script: str) -> tuple[dict[str, str], list[str]]:
                 pieces.append([])
             if pieces:
                 pieces[-1].append(line)
-    return (
-        {name: "\n".join(lines) for name, lines in functions.items()},
-        ["\n".join(lines) for lines in pieces],
-    )
+    own = {name: _digest(lines) for name, lines in functions.items()}
+    whole = {  # autoconf's functions call others, and those none
+        name: _digest(
+            [own[name], *(own.get(one, one) for line in lines for one in _CALLED.findall(line))]
+        )
+        for name, lines in functions.items()
+    }
+    return whole, ["\n".join(lines) for lines in pieces]
 
 
 def given(cache: str, asked: Questions) -> Answers:

@@ -90,7 +90,7 @@ def test_a_question_put_in_other_words_is_asked_again() -> None:
 
 
 def test_so_is_one_whose_function_changed() -> None:
-    assert "ac_cv_func_fork" not in carried(("rm -f conftest$ac_exeext", "rm -f conftest"))
+    assert carried(("rm -f conftest$ac_exeext", "rm -f conftest")).keys() == {"ac_cv_sizeof_long"}
     assert carried(('eval "$3=yes"', 'eval "$3=no"')).keys() == {
         "ac_cv_func_fork",
         "ac_cv_sizeof_long",
@@ -146,3 +146,10 @@ def test_answers_survive_their_file() -> None:
 @pytest.mark.parametrize("script", ["", "echo hello\n", "ac_fn_c_x ()\n" * 3, "}\n}\n", "\udcff\n"])
 def test_a_script_that_is_none_asks_nothing(script: str) -> None:
     assert dict(answers.questions(script).named) == {}
+
+
+def test_a_hostile_script_costs_no_more_than_a_long_one() -> None:
+    """Each of its calls would otherwise read a long function anew, for each of the names beside it."""
+    function = "ac_fn_c_x ()\n" + "# nothing\n" * 10_000 + "}\n"
+    call = 'ac_fn_c_x "$LINENO" ac_cv_a ac_cv_b ac_cv_c\n'
+    assert len(answers.questions(function + call * 30_000).named) == 3

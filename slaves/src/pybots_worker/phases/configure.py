@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -119,7 +120,10 @@ class _Others:
         """What they agree on, as a cache file; "" is nothing."""
         found = self.context.machine.configure.glob(f"{_day()}.{self.setting[:32]}.*.answers")
         newest = sorted(found, key=lambda path: path.stat().st_mtime)[-answers.MAX_STORES :]
-        stores = [msgspec.json.decode(path.read_bytes(), type=answers.Answers) for path in newest]
+        stores: list[answers.Answers] = []
+        for path in newest:
+            with suppress(msgspec.DecodeError):  # cut short when this machine went down
+                stores.append(msgspec.json.decode(path.read_bytes(), type=answers.Answers))
         return answers.agreed(stores, self.asked)
 
     def keep(self, cache: bytes) -> None:
