@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -151,7 +152,7 @@ def leave(root: Path, say: Callable[[str], object]) -> None:
             else:
                 path.unlink(missing_ok=True)
     if root.is_dir() and not any(root.iterdir()):
-        root.rmdir()
+        _remove_root(root)
     else:
         say(f"{root} has files that are not ours: they were left alone")
 
@@ -163,6 +164,14 @@ def _say_goodbye(there: WorkshopSettings, say: Callable[[str], object]) -> None:
         say(f"{there.farm} knows that {there.name} has left")
     except (farmlink.LinkError, farmlink.Turned) as error:
         say(f"the farm could not be told ({error}): its admin sees the worker missing")
+
+
+def _remove_root(root: Path) -> None:
+    try:
+        root.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # a container's volume: whoever mounted it removes it
+            raise
 
 
 def _remove(path: Path) -> None:

@@ -28,6 +28,9 @@ TRIAL = Limits(
 OWN_NPROC = (5, 14)
 """Since this kernel RLIMIT_NPROC counts inside a user namespace; before, a user's own desktop would use it up."""
 
+CONTAINER_RIGHTS = "SYS_ADMIN,NET_ADMIN"
+"""What a container must be given (`Containerfile`): to make namespaces, and to bring a job's own loopback up."""
+
 Reader = Callable[[str], str]
 
 
@@ -177,10 +180,12 @@ def diagnose(said: str, read: Reader) -> Problem:
         return Problem(
             what=f"/dev/null cannot be used: {said}", mend="as root: chmod 666 /dev/null"
         )
-    if "Operation not permitted" in said or "Permission denied" in said:
+    # Seen in a container that has SYS_ADMIN alone: "loopback: Failed RTM_NEWADDR: No child processes".
+    if any(words in said for words in ("Operation not permitted", "Permission denied", "loopback")):
         return Problem(
             what=f"this machine forbids making namespaces: {said}",
-            mend="if this is a container, start it with a seccomp and AppArmor profile that allows them",
+            mend=f"if this is a container, start it with --cap-add {CONTAINER_RIGHTS}, and with seccomp and AppArmor "
+            "profiles that allow them",
         )
     return Problem(
         what=f"bubblewrap does not work here: {said}",
