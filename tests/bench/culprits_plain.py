@@ -22,21 +22,22 @@ from pybots_worker import contract, layout
 SCRIPT: Final = """\
 set -u
 git clean -fdxq
-rm -rf "$ROOT/prefix" "$ROOT/venv" "$ROOT/tree"
-{ ./configure --prefix="$ROOT/prefix" && make -j"$(nproc)" && make install; } >"$ROOT/build.log" 2>&1 || exit 125
-mkdir "$ROOT/tree" && tar -xf "$SDIST" -C "$ROOT/tree" --strip-components=1 || exit 125
-"$UV" venv -q --python "$ROOT/prefix/bin/python3" --no-project "$ROOT/venv" || exit 125
-export VIRTUAL_ENV="$ROOT/venv" PATH="$ROOT/venv/bin:$PATH" HOME="$ROOT/home"
-cd "$ROOT/tree"
-if [ -s "$ROOT/requirements.txt" ]; then
-    "$UV" pip install -q $NEWEST --requirement "$ROOT/requirements.txt" || exit 125
+rm -rf "$PROBE_ROOT/prefix" "$PROBE_ROOT/venv" "$PROBE_ROOT/tree"
+{ ./configure --prefix="$PROBE_ROOT/prefix" && make -j"$(nproc)" && make install; } >"$PROBE_ROOT/build.log" 2>&1 || exit 125
+mkdir "$PROBE_ROOT/tree" && tar -xf "$PROBE_SDIST" -C "$PROBE_ROOT/tree" --strip-components=1 || exit 125
+"$PROBE_UV" venv -q --python "$PROBE_ROOT/prefix/bin/python3" --no-project "$PROBE_ROOT/venv" || exit 125
+export VIRTUAL_ENV="$PROBE_ROOT/venv" PATH="$PROBE_ROOT/venv/bin:$PATH" HOME="$PROBE_ROOT/home"
+cd "$PROBE_ROOT/tree"
+if [ -s "$PROBE_ROOT/requirements.txt" ]; then
+    "$PROBE_UV" pip install -q $PROBE_NEWEST --requirement "$PROBE_ROOT/requirements.txt" || exit 125
 fi
-chown -R "$OWNER" "$ROOT/tree" "$ROOT/venv" "$ROOT/home"
-$AS sh -c "$INSTALL" >"$ROOT/install.log" 2>&1 || exit 125
-$AS sh -c "$TEST" >"$ROOT/test.log" 2>&1 && exit 0
+chown -R "$PROBE_OWNER" "$PROBE_ROOT/tree" "$PROBE_ROOT/venv" "$PROBE_ROOT/home"
+$PROBE_AS sh -c "$PROBE_INSTALL" >"$PROBE_ROOT/install.log" 2>&1 || exit 125
+$PROBE_AS sh -c "$PROBE_TEST" >"$PROBE_ROOT/test.log" 2>&1 && exit 0
 exit 1
 """
-"""What a person would hand to `git bisect run`: the default build, a fresh environment, the exit status."""
+"""What a person would hand to `git bisect run`: the default build, a fresh environment, the exit status. The variables have
+names of their own: configure listens to INSTALL and AS."""
 NOBODY: Final = 65534
 
 
@@ -110,10 +111,10 @@ def _environment(bench: Workbench, case: Mapping[str, Any], root: Path) -> dict[
     root_user = os.geteuid() == 0
     return {
         **git.environment(), **given,
-        "ROOT": str(root), "UV": uv_bin,
-        "SDIST": str(bench.farm.store.path(revision.source.blob.sha256)),
-        "NEWEST": f"--exclude-newer {install.as_of}" if install.as_of else "",
-        "INSTALL": commands, "TEST": str(case.get("test") or "python -m pytest -q"),
-        "OWNER": f"{NOBODY}:{NOBODY}" if root_user else f"{os.geteuid()}:{os.getegid()}",
-        "AS": f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups" if root_user else "",
+        "PROBE_ROOT": str(root), "PROBE_UV": uv_bin,
+        "PROBE_SDIST": str(bench.farm.store.path(revision.source.blob.sha256)),
+        "PROBE_NEWEST": f"--exclude-newer {install.as_of}" if install.as_of else "",
+        "PROBE_INSTALL": commands, "PROBE_TEST": str(case.get("test") or "python -m pytest -q"),
+        "PROBE_OWNER": f"{NOBODY}:{NOBODY}" if root_user else f"{os.geteuid()}:{os.getegid()}",
+        "PROBE_AS": f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups" if root_user else "",
     }  # fmt: skip
