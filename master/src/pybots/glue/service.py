@@ -62,6 +62,7 @@ class FarmService(BuildbotService):
         self._days = Loop(self.master.reactor, "counting the days", DAYS_SECONDS, self._count_days)
         self._beat = Loop(self.master.reactor, "the sign of life", BEAT_SECONDS, self._alive)
         self._look: Any = None
+        self._seeing = defer.DeferredLock()
         self.desk.start()
         await self.desk.call(self._farm.store.sweep)
         await self.desk.call(workers.all_gone, self._farm)
@@ -125,7 +126,9 @@ class FarmService(BuildbotService):
     async def _seen(self, name: str, connected: bool) -> None:
         if not connected:
             self.dispatcher.gone(name)
-        await self.desk.call(workers.seen, self.desk.farm, name, connected=connected)
+        # In order: two threads could write "gone" before the "connected" that came first, and that would stand.
+        async with self._seeing:
+            await self.desk.call(workers.seen, self.desk.farm, name, connected=connected)
         self.dispatcher.wake()
 
     def heard(self, event: Event) -> None:
