@@ -48,9 +48,9 @@ from pybots_worker.settings import WorkshopSettings
 
 CACHES: Final = ("interpreters", "sources", "uv", "ccache", "configure")
 KEPT_CONFIGURE: Final = 200
+"""Answers of configure that are kept, a few hundred KB each."""
 ROOM: Final = 10 << 30
 """Bytes that must be free for finished jobs' files to be left for a quiet moment."""
-"""Answers of configure that are kept, a few hundred KB each."""
 
 _result: Final = msgspec.json.Decoder(PhaseResult)
 

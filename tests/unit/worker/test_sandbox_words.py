@@ -100,8 +100,15 @@ def test_an_unknown_obstacle_keeps_its_words() -> None:
 def test_memory_groups_that_are_off_are_named() -> None:
     """As on a Raspberry Pi; an undelegated session is another matter."""
     own = Path("/nowhere/cgroup/a")
-    assert "Raspberry" in no_groups(own, {}, lambda _path: "cpu pids").mend
-    assert "Delegate=yes" in no_groups(own, {}, lambda _path: "memory pids").mend
+    assert "Raspberry" in no_groups(own, {}, lambda _path: "cpu pids", systemd=True).mend
+    assert "Delegate=yes" in no_groups(own, {}, lambda _path: "memory pids", systemd=True).mend
+
+
+def test_a_service_is_not_asked_for_where_no_systemd_runs() -> None:
+    own = Path("/sys/fs/cgroup/user.slice")
+    for unified in (own, None):
+        mend = no_groups(unified, {}, lambda _path: "memory pids", systemd=False).mend
+        assert "service install" not in mend and "container" in mend
 
 
 def test_who_holds_a_cap_depends_on_rung_and_kernel() -> None:

@@ -30,6 +30,8 @@ OWN_NPROC = (5, 14)
 
 CONTAINER_RIGHTS = "SYS_ADMIN,NET_ADMIN"
 """What a container must be given (`Containerfile`): to make namespaces, and to bring a job's own loopback up."""
+BOOTED = Path("/run/systemd/system")
+"""There while systemd runs the machine: sd_booted(3)."""
 
 Reader = Callable[[str], str]
 
@@ -75,7 +77,7 @@ def ladder(wanted: Rung | None) -> tuple[Rung, Mapping[str, Path], list[Problem]
             return "cgroup2", {"unified": base}, []
     if wanted in (None, "cgroup1") and (folders := cgroups.usable_v1(v1)):
         return "cgroup1", folders, []
-    why = [] if wanted == "rlimit" else [no_groups(unified, v1, _read)]
+    why = [] if wanted == "rlimit" else [no_groups(unified, v1, _read, systemd=BOOTED.is_dir())]
     return "rlimit", {}, why
 
 
@@ -87,8 +89,10 @@ def _top(mountinfo: str) -> Path | None:
     return None
 
 
-def no_groups(unified: Path | None, v1: Mapping[str, Path], read: Reader) -> Problem:
-    """Why the caps are held by the lowest rung."""
+def no_groups(
+    unified: Path | None, v1: Mapping[str, Path], read: Reader, *, systemd: bool
+) -> Problem:
+    """Why the caps are held by the lowest rung. `systemd`: it is what started this machine, or this container."""
     if unified and "memory" not in v1:
         top = next(
             (p for p in (unified, *unified.parents) if not (p.parent / "cgroup.procs").exists()),
@@ -101,7 +105,9 @@ def no_groups(unified: Path | None, v1: Mapping[str, Path], read: Reader) -> Pro
             )
     return Problem(
         what="no control group is delegated to us; memory, processes and CPU time are capped by a watchdog",
-        mend="run as a systemd service with Delegate=yes (`pybots-worker service install`)",
+        mend="run as a systemd service with Delegate=yes (`pybots-worker service install`)"
+        if systemd
+        else "no systemd runs here (a container?): for better caps, run the worker on the machine itself as its service",
     )
 
 
