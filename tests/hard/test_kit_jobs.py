@@ -33,6 +33,7 @@ from pybots_worker.contract import (
     Test as How,
 )
 from pybots_worker.engine import ROOM, OutOfOrderError, Workshop
+from pybots_worker.phases import test as phases_test
 from pybots_worker.settings import WorkshopSettings
 
 DISCOVER = How(runner="unittest", args=("discover", "-s", "tests", "-t", "."))
@@ -188,6 +189,20 @@ def test_what_fails_only_after_another_test_fails_again_in_order(mini: Mini) -> 
     assert (bad.outcome, bad.retried) == ("failed", ("passed", "failed", "failed"))
     observed = observe(report, "bad-order")
     assert observed.flaky == {} and [one.retries for one in observed.bad.values()] == [2]
+
+
+def test_what_hangs_when_it_is_tried_again_does_not_hang_for_the_whole_time(
+    mini: Mini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not tried a third time; what failed after it is, and its own time limit is the retry's, not the phase's."""
+    monkeypatch.setattr(phases_test, "LEAST_RETRY_SECONDS", 6.0)
+    source = git_source(mini.world.projects_dir / "bad-second-try")
+    report = mini.kit.run(mini.kit.project_job(mini.python, source, DISCOVER))
+    tests = {test.id.rpartition(".")[2]: (test.outcome, test.retried) for test in report.tests}
+    assert tests["test_2_bad"] == ("failed", ("timed_out",))
+    assert tests["test_3_after"] == ("failed", ("not_run", "failed", "failed", "failed"))
+    last = report.phases[-1]
+    assert (last.ended, last.exit_code) == ("exit", 1), "the first run is what counts"
 
 
 def test_a_probe_runs_only_the_tests_it_names(mini: Mini) -> None:

@@ -73,3 +73,10 @@ def test_what_passed_is_read_from_the_retries() -> None:
 )  # fmt: skip
 def test_modules(name: str, module: str) -> None:
     assert order.module(name) == module
+
+
+def test_what_was_not_reached_is_tried_once_more_and_what_hung_is_not() -> None:
+    tests = run(A0, timed_out=[A1], crashed=[A2], not_run=[A3])
+    results = Results(tests=tests)
+    assert order.again((A0, A1, A2, A3, B0, "gone"), results) == (A0, A2, A3)
+    assert order.hung([((A0, A1, A2), results)]) == {A1}

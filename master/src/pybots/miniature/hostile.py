@@ -45,15 +45,17 @@ for number in range(20):
 """
 
 
-def _suite(test: str, *, before: str = "", first: str = "pass") -> dict[str, str]:
-    """A test module whose middle one of three tests is bad. `first` is what the one before it does."""
+def _suite(
+    test: str, *, before: str = "", first: str = "pass", last: str = "pass"
+) -> dict[str, str]:
+    """A test module whose middle one of three tests is bad. `first` and `last` are what the others do."""
     head = f"import unittest\n{dedent(before)}\n\nclass BadTest(unittest.TestCase):\n"
     start = f"    def test_1_before(self):\n        {first}\n\n"
     body = "".join(
         f"        {line}\n" if line else "\n" for line in dedent(test).strip().splitlines()
     )
-    last = "\n    def test_3_after(self):\n        pass\n"
-    return {"tests/test_bad.py": f"{head}{start}    def test_2_bad(self):\n{body}{last}"}
+    end = f"\n    def test_3_after(self):\n        {last}\n"
+    return {"tests/test_bad.py": f"{head}{start}    def test_2_bad(self):\n{body}{end}"}
 
 
 def hostile(bounds: Bounds) -> tuple[Definition, ...]:
@@ -170,5 +172,21 @@ def hostile(bounds: Bounds) -> tuple[Definition, ...]:
                 counter.touch()
                 self.assertTrue(tried)
             """),
+        ),
+        Definition(
+            name="bad-second-try",
+            about="A test that fails at first and hangs when it is tried again, and one after it that fails too",
+            files=_suite(
+                f"""
+                import pathlib
+                import time
+                counter = pathlib.Path(__file__).with_name("tried")
+                if counter.exists():
+                    time.sleep({bounds.hang_seconds})
+                counter.touch()
+                self.fail("at first")
+                """,
+                last='self.fail("always")',
+            ),
         ),
     )

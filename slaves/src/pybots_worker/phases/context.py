@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -127,11 +128,12 @@ class Context:
         path: tuple[str, ...] = (),
         network: bool = False,
         room: int = 0,
+        seconds: float = math.inf,
     ) -> Outcome:
         """Run a command in the sandbox with what is left of the phase's limits; the log goes to the sink.
 
         `path` goes before the system's folders in PATH, `room` is what the writable mounts but /pybots already
-        hold, in bytes. Raises PhaseFailed when the sandbox could not be made, and when the job was cancelled.
+        hold, in bytes. It may last `seconds`, if less is not left. Raises PhaseFailed when the sandbox could not be made, and when the job was cancelled.
         """
         self.check()
         self.say("$ " + " ".join(argv))
@@ -146,7 +148,7 @@ class Context:
                     *mounts,
                 ),
                 network=network,
-                limits=self._left(room),
+                limits=self._left(room, seconds),
             )
         except ValueError as error:  # such as a command's name with a '=', of a project's file
             raise failed("BadCommand", str(error)) from error
@@ -203,11 +205,11 @@ class Context:
             self.spent.tail = (self.spent.tail + data[-TAIL:])[-TAIL:]
         self.sink(stream, data)
 
-    def _left(self, room: int) -> sandbox.Limits:
+    def _left(self, room: int, seconds: float) -> sandbox.Limits:
         """The phase's limits less what its earlier commands used; never quite nothing."""
         limits, spent = self.limits, self.spent
         return sandbox.Limits(
-            wall_seconds=max(limits.wall_seconds - spent.wall, 1.0),
+            wall_seconds=min(max(limits.wall_seconds - spent.wall, 1.0), seconds),
             cpu_seconds=max(limits.cpu_seconds - spent.cpu, 1.0),
             memory_bytes=limits.memory_bytes,
             processes=limits.processes,

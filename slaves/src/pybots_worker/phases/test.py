@@ -7,6 +7,7 @@ counts is the last one: what came of the test among its predecessors, for those 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ Asked = order.Asked
 MAX_EVENTS: Final = 1 << 30
 MAX_RETRIED: Final = 500
 """More failures than these are no flakes: running them all again would tell nothing new."""
+LEAST_RETRY_SECONDS: Final = 60.0
+RETRY_SHARE: Final = 2.0
+"""A retry may last so many times as long as all tests did: what hangs when it is alone must not hang for the whole time."""
 
 
 def test(context: Context) -> None:
@@ -44,7 +48,8 @@ def test(context: Context) -> None:
         first, ending = runs.run(work.test.only)
         if first.refused:
             context.say(f"{first.refused} lines of the results file were not understood")
-        retries = list(runs.retry(first)) if ending.ended in ("exit", "signal") else []
+        tried = ending.ended in ("exit", "signal")
+        retries = runs.retry(first, ending.wall_seconds) if tried else []
         context.found.tests = with_retries(first.tests, retries)
     context.spent.last = ending
     if ending.ended != "exit" or ending.exit_code != 0:
@@ -100,8 +105,8 @@ class Runs:
         self.tells = plans.plan(self.work.test).tells
         """Why the results file could not be used."""
 
-    def run(self, only: tuple[str, ...]) -> tuple[Results, sandbox.Outcome]:
-        """One run, restricted to the ids `only` unless that is empty."""
+    def run(self, only: tuple[str, ...], most: float = math.inf) -> tuple[Results, sandbox.Outcome]:
+        """One run, restricted to the ids `only` unless that is empty, of `most` seconds."""
         self.count += 1
         plan = plans.plan(self.work.test)
         self._forget()
@@ -126,6 +131,7 @@ class Runs:
             ),
             path=(f"{layout.VENV}/bin",),
             network=online,
+            seconds=most,
         )
         if self.tells:
             results = self._told(events, ending, only)
@@ -141,42 +147,47 @@ class Runs:
             path = f"{layout.SOURCE}/{self.work.test.directory}/{self.work.test.results}"
             self.context.run("rm", "-rf", "--", path)
 
-    def retry(self, first: Results) -> list[Asked]:
+    def retry(self, first: Results, took: float) -> list[Asked]:
         """The failed ones again, alone as often as the project wants and then in order, while time is left.
 
-        A command knows no single tests: all of it is run once more."""
+        `took`: seconds of the first run. A command knows no single tests: all of it is run once more."""
         found: list[Asked] = []
         asked = first.to_retry
         tells = self.tells
+        most = max(LEAST_RETRY_SECONDS, RETRY_SHARE * took)
         for _ in range(self.work.test.retries if tells else min(self.work.test.retries, 1)):
-            left = self.context.limits.wall_seconds - self.context.spent.wall
-            if not asked or len(asked) > MAX_RETRIED or left < 5:
+            if not asked or len(asked) > MAX_RETRIED or self._left() < 5:
                 break
             self.context.say(f"trying {len(asked)} failed tests again")
-            results, _ending = self.run(asked)
+            results, _ending = self.run(asked, most)
             found.append((asked, results))
-            asked = tuple(name for name in results.to_retry if name in asked)
+            asked = order.again(asked, results)
         if found and tells:
-            found += self.in_order(first, found[0][0], found)
+            found += self.in_order(first, found, most)
         return found
 
-    def in_order(
-        self, first: Results, failed: tuple[str, ...], alone: Sequence[Asked]
-    ) -> list[Asked]:
+    def in_order(self, first: Results, alone: Sequence[Asked], most: float) -> list[Asked]:
         """What failed, among the tests before it; again those that passed alone and not here: chance, or the order?"""
-        passed = order.passed(alone)
-        again = tuple(name for name in failed if first.tests[name].outcome in order.EXPLAINED)
+        passed, hung = order.passed(alone), order.hung(alone)
+        there = {name: test for name, test in first.tests.items() if name not in hung}
+        failed, _results = alone[0]
+        again = tuple(
+            name for name in failed if name in there and there[name].outcome in order.EXPLAINED
+        )
         found: list[Asked] = []
         for _ in range(2):
-            left = self.context.limits.wall_seconds - self.context.spent.wall
-            only = order.predecessors(first.tests, again, passed, left)
+            only = order.predecessors(there, again, passed, min(self._left(), most))
             if not only:
                 break
             self.context.say(f"trying {len(again)} failed tests again, in order")
-            results, _ending = self.run(only)
+            results, _ending = self.run(only, most)
             found.append((again, results))
             again = tuple(name for name in results.to_retry if name in again and name in passed)
         return found
+
+    def _left(self) -> float:
+        """Seconds of the phase."""
+        return self.context.limits.wall_seconds - self.context.spent.wall
 
     def _told(self, events: str, ending: sandbox.Outcome, only: tuple[str, ...]) -> Results:
         try:

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from pybots_worker.contract import TestOutcome
-from pybots_worker.runners.results import Results
+from pybots_worker.runners.results import RETRIED, Results
 
 Asked = tuple[tuple[str, ...], Results]
 """A retry: the ids that were asked for, and what came."""
 
 EXPLAINED: Final = frozenset({"failed", "error"})
 """Outcomes that chance or order may explain. A crash is not tried among others: it would take them along."""
+ONCE_MORE: Final = RETRIED - {"timed_out"} | {"not_run"}
 SLACK_SECONDS: Final = 5.0
 SLOWER: Final = 1.5
 CHEAP_SECONDS: Final = 60.0
@@ -20,13 +21,30 @@ CHEAP: Final = 0.25
 """A share of the first run."""
 
 
+def again(asked: Iterable[str], results: Results) -> tuple[str, ...]:
+    """What to try once more after a retry of these: what failed, and what was not reached because another one hung or
+    crashed. What hung would hang again."""
+    return tuple(
+        name for name in asked if name in results.tests and results.tests[name].outcome in ONCE_MORE
+    )
+
+
 def passed(retries: Iterable[Asked]) -> frozenset[str]:
     """The ids that passed in one of these retries."""
+    return _came_to("passed", retries)
+
+
+def hung(retries: Iterable[Asked]) -> frozenset[str]:
+    """The ids that did not end in one of these retries."""
+    return _came_to("timed_out", retries)
+
+
+def _came_to(outcome: str, retries: Iterable[Asked]) -> frozenset[str]:
     return frozenset(
         name
         for asked, results in retries
         for name in asked
-        if name in results.tests and results.tests[name].outcome == "passed"
+        if name in results.tests and results.tests[name].outcome == outcome
     )
 
 
