@@ -78,6 +78,17 @@ def test_a_fix_closes_the_breakage_and_answers_in_its_thread(world: World) -> No
     assert f"In-Reply-To: {first.message_id}" in second.message.replace("\r\n ", " ")
 
 
+def test_a_skip_in_a_new_revision_closes_the_breakage_and_is_not_called_a_fix(world: World) -> None:
+    """The project's answer; nothing has passed. The commit after it, whose test passes, is no news."""
+    skipped = [GOOD[0], make_test(BAD[1].id, "skipped")]
+    world.go(1, GOOD, revision_label="1.0")
+    world.go(2, BAD, revision_label="1.0")
+    assert world.go(3, skipped, revision_label="2.0").verdict == "fixed"
+    told = [row for row in world.rows(schema.outbox) if row.topic == "fixed"]
+    assert told and all("Anchor 2.0 now skips" in row.message for row in told)
+    assert not any("good again" in row.message for row in told)
+
+
 @pytest.mark.deep
 def test_the_same_failure_again_after_a_fix_opens_the_same_breakage_again(world: World) -> None:
     for position, tests in enumerate([GOOD, BAD, GOOD, BAD]):

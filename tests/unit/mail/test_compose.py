@@ -298,6 +298,16 @@ def test_later_news_say_what_they_are(topic: Topic, subject: str, words: str) ->
     assert subject in found[0] and words in " ".join(found[1].split())
 
 
+def test_a_test_that_is_skipped_now_is_not_said_to_pass() -> None:
+    subject, body = text("fixed", failing=("t::a", "t::b"), count=2, skipped=2)
+    words = " ".join(body.split())
+    assert "anchor: skipped now on main" in subject and "good again" not in words
+    assert "Anchor 1.0 now skips what failed on CPython main" in words
+    assert "(2 tests skipped now)" in words
+    subject, body = text("fixed", failing=("t::a", "t::b"), count=2, skipped=1)
+    assert "fixed" in subject and "good again" in body and "(1 test skipped now)" in body
+
+
 def test_a_blamed_dependency_is_named() -> None:
     subject, body = text("known", axis="dependency", blamed="numpy 3.0")
     assert "caused by numpy 3.0" in subject and "it is the dependency numpy 3.0" in body

@@ -21,6 +21,7 @@ from pybots.mail.story import Row as StoryRow
 
 runs, commits, interpreters = schema.runs, schema.commits, schema.interpreters
 breakages, parts, lanes = schema.breakages, schema.breakage_lanes, schema.lanes
+spans, tests = schema.spans, schema.tests
 
 SHOWN_COMMITS: Final = 60
 SHOWN_IDS: Final = 12
@@ -120,9 +121,11 @@ def _row(
     name: str,
     members: Sequence[Row[Any]],
 ) -> StoryRow:
-    """A breakage in one project; the lane that showed it first speaks."""
+    """A breakage in one project; the lane that showed it first speaks, and of its end the run that ended it last."""
     first = members[0]
     run = _place(connection, first.run_id)
+    ended = max(row.closed_run or 0 for row in members) if change == "fixed" else 0
+    shown = _place(connection, ended) if ended else run
     project = farm.projects.get(name)
     ids = list(dict.fromkeys(str(one) for row in members for one in row.tests or ()))
     return StoryRow(
@@ -139,13 +142,14 @@ def _row(
         flavour=run.flavour,
         platform=run.platform,
         sha=run.sha,
-        python=run.python or "",
+        python=shown.python or "",
         source=_source(project, first.source),
-        revision=(run.revision_label or "") if name else "",
+        revision=(shown.revision_label or "") if name else "",
         before=_before(connection, broken, run),
         control=broken.control,
         control_run=broken.control_run or 0,
         again_run=more.id if (more := again.repeated(connection, first.run_id)) else 0,
+        skipped=_skipped(connection, first.lane_id, ids) if change == "fixed" else 0,
         sure=broken.state != "suspected",
         axis=broken.axis,
         blamed=broken.blamed,
@@ -156,6 +160,13 @@ def _row(
         phase="" if name else (run.failure or {}).get("phase", ""),
         finding=findings.finding(connection, broken),
     )
+
+
+def _skipped(connection: Connection, lane: int, ids: Sequence[str]) -> int:
+    """How many of these tests the lane's newest run skipped: a project's answer to a failure, and no proof of a fix."""
+    now = (spans.c.lane_id == lane, spans.c.until_run.is_(None), spans.c.outcome == "skipped")
+    named = select(func.count()).select_from(spans).join(tests, tests.c.id == spans.c.test_id)
+    return connection.scalar(named.where(*now, tests.c.name.in_(ids))) or 0
 
 
 def _error(title: str, ids: Sequence[str]) -> str:

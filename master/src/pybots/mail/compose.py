@@ -96,6 +96,9 @@ def _opening(story: Story) -> str:
             return "This turned out to have the same cause as another thread, and is told there from now on."
         case "fixed" if not story.rows[0].project:
             return f"{where} {verb}s again{kind}."
+        case "fixed" if story.only_skipped:
+            skip = "skip" if several else "skips"
+            return f"{what} now {skip} what failed on {where}{kind}; whether it would pass is not known."
         case "fixed":
             return f"{what} {'are' if several else 'is'} good again on {where}{kind}."
 
@@ -179,6 +182,8 @@ def _table(story: Story, head: str) -> Iterator[str]:
     for (project, error), rows in same.items():
         times, lanes = len(rows), max(row.lanes for row in rows)
         words = [f"{times} breakages"] * (times > 1) + [number(lanes, "lane")] * (lanes > 1)
+        if skipped := sum(row.skipped for row in rows):
+            words.append(f"{number(skipped, 'test')} skipped now")
         where = f" ({', '.join(words)})" if words else ""
         lines.append(
             cut(f"  {cut(project, width).ljust(width)}  {error}", WIDTH - len(where)) + where

@@ -52,7 +52,7 @@ class Row:
 
     `failing`: the first few ids; `count`: how many there are. `run` showed it there first, on `worker`'s platform.
     `phase`: of an interpreter's build, the one that failed. `source` "" when it is the project's first. `before`: the revision that was good. `control`: "" | "wanted" | "green" |
-    "red" | "none". `again_run`: what `run` did, once more (0: was not done). `sure`: it is confirmed. `tail`: the error's last lines."""
+    "red" | "none". `skipped`: of a fixed one, how many of its tests are skipped now, which proves nothing. `again_run`: what `run` did, once more (0: was not done). `sure`: it is confirmed. `tail`: the error's last lines."""
 
     breakage: int
     change: Change
@@ -74,6 +74,7 @@ class Row:
     control: str = ""
     control_run: int = 0
     again_run: int = 0
+    skipped: int = 0
     sure: bool = True
     axis: str = ""
     blamed: str = ""
@@ -111,6 +112,11 @@ class Story:
     @property
     def base(self) -> str:
         return self.url.rstrip("/")
+
+    @property
+    def only_skipped(self) -> bool:
+        """Whether nothing that failed has passed: all of it is skipped now."""
+        return bool(self.rows) and all(0 < row.count <= row.skipped for row in self.rows)
 
     def projects(self) -> list[str]:
         return list(dict.fromkeys(row.project for row in self.rows if row.project))

@@ -43,6 +43,8 @@ def _where(story: Story) -> str:
 def _what(story: Story) -> str:
     builds = [row for row in story.rows if not row.project]
     match story.topic:
+        case "fixed" if story.only_skipped:
+            return "skipped now"
         case "fixed":
             return f"{build_verb(builds)}s again" if builds and not story.project else "fixed"
         case "withdrawn":
