@@ -19,6 +19,9 @@ from lane_world import (
 
 from pybots.farm import livelogs, record
 from pybots.farm.record import RecordError
+from pybots.farm.views import breakagepage
+from pybots.farm.views.common import Visit
+from pybots.farm.views.reports import Digests
 from pybots.ledger import schema
 from pybots_worker.contract import Network
 
@@ -78,6 +81,12 @@ def test_a_fix_closes_the_breakage_and_answers_in_its_thread(world: World) -> No
     assert f"In-Reply-To: {first.message_id}" in second.message.replace("\r\n ", " ")
 
 
+def facts(world: World) -> list[str]:
+    """The names of what the first breakage's page says."""
+    page = breakagepage.breakage(world.farm, Visit(), 1, Digests(world.farm.store))
+    return [fact.name for fact in page.facts]
+
+
 def test_a_skip_in_a_new_revision_closes_the_breakage_and_is_not_called_a_fix(world: World) -> None:
     """The project's answer; nothing has passed. The commit after it, whose test passes, is no news."""
     skipped = [GOOD[0], make_test(BAD[1].id, "skipped")]
@@ -87,6 +96,9 @@ def test_a_skip_in_a_new_revision_closes_the_breakage_and_is_not_called_a_fix(wo
     told = [row for row in world.rows(schema.outbox) if row.topic == "fixed"]
     assert told and all("Anchor 2.0 now skips" in row.message for row in told)
     assert not any("good again" in row.message for row in told)
+    assert "Skipped now" in facts(world), "the page says it too, as long as it is so"
+    world.go(4, GOOD, revision_label="2.0")
+    assert "Fixed in" in facts(world) and "Skipped now" not in facts(world)
 
 
 @pytest.mark.deep

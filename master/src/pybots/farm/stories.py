@@ -149,7 +149,7 @@ def _row(
         control=broken.control,
         control_run=broken.control_run or 0,
         again_run=more.id if (more := again.repeated(connection, first.run_id)) else 0,
-        skipped=_skipped(connection, first.lane_id, ids) if change == "fixed" else 0,
+        skipped=skipped(connection, first.lane_id, ids) if change == "fixed" else 0,
         sure=broken.state != "suspected",
         axis=broken.axis,
         blamed=broken.blamed,
@@ -162,7 +162,7 @@ def _row(
     )
 
 
-def _skipped(connection: Connection, lane: int, ids: Sequence[str]) -> int:
+def skipped(connection: Connection, lane: int, ids: Sequence[str]) -> int:
     """How many of these tests the lane's newest run skipped: a project's answer to a failure, and no proof of a fix."""
     now = (spans.c.lane_id == lane, spans.c.until_run.is_(None), spans.c.outcome == "skipped")
     named = select(func.count()).select_from(spans).join(tests, tests.c.id == spans.c.test_id)

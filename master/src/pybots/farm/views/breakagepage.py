@@ -82,6 +82,7 @@ def breakage(farm: Farm, visit: Visit, number: int, digests: Digests) -> Breakag
             facts=(
                 *_facts(row, first, again.repeated(connection, row.opened_run), farm.clock()),
                 *_mended(connection, row),
+                *_skipped(connection, row, members),
             ),
             reproduce=reproduce(farm, first),
             issues=_issues(farm, connection, number),
@@ -213,6 +214,17 @@ def _mended(connection: Connection, row: Any) -> list[Fact]:
     said = f"{short(found.id)} {found.title} ({percent(found.confidence)})"
     href = f"/commit/{found.id}" if found.axis == "cpython" else ""
     return [Fact(name="Fixed by", value=said, href=href)]
+
+
+def _skipped(connection: Connection, row: Any, members: Sequence[Any]) -> list[Fact]:
+    """What looks mended because it is not run."""
+    number = (
+        max(stories.skipped(connection, part.lane_id, part.tests or ()) for part in members)
+        if row.state == "fixed" and members
+        else 0
+    )
+    said = f"{number:,} of its tests {'is' if number == 1 else 'are'} skipped; whether they would pass is not known"
+    return [Fact(name="Skipped now", value=said)] if number else []
 
 
 def _facts(row: Any, first: Any, more: Any, now: float) -> tuple[Fact, ...]:
