@@ -128,6 +128,42 @@ def test_new_refuses_a_bad_name_and_a_bad_url(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_new_says_what_is_wrong_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All at once where it can be known at once; never a traceback, and nothing is written."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    tree = ("--source", tmp_path / "empty")
+    cases = (
+        (("Frog", "--index", "a b", "--git", "x"), ["write frog", "--index: 'a b'", "--git: 'x'"]),
+        (("é", *tree), ["use up to 80 of a-z"]),
+        (("frog", *tree, "--directory", tmp_path / "file"), ["cannot be written", "--directory"]),
+        (("frog", "--source", tmp_path / "file"), ["is not a folder"]),
+        (
+            ("frog", "--git", f"file://{tmp_path}/empty"),
+            ["file://", "does not appear to be a git repository", "--offline"],
+        ),
+    )
+    for words, said in cases:
+        assert run("project", "new", *words) == 1
+        heard = capsys.readouterr().err
+        assert all(word in heard for word in said) and not heard.startswith(":"), heard
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
+
+
+def test_new_tells_the_next_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tree").mkdir()
+    words = ("--source", tmp_path / "tree", "--directory", tmp_path)
+    assert run("project", "new", "frog", *words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[-2:] for line in said[1:3]] == [
+        [action, f"{tmp_path}/frog.toml"] for action in ("check", "show")
+    ]
+    for line in said[1:3]:
+        assert run(*line.split()[1:]) == 0
+
+
 def test_list_shows_the_farms_own_projects_too(
     farm: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,18 +8,19 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from pybots import cli_registry, cli_table
-from pybots.config.checks import git_address
+from pybots.config.checks import distribution, git_address
 from pybots.config.checks import name as check_name
 from pybots.config.errors import Problem, refuse
 from pybots.config.examine import examine
+from pybots.config.looking import look_at
 from pybots.config.projects import ProjectFile, examine_project
-from pybots.config.scaffold import Guesses, draft, look_at
+from pybots.config.scaffold import BLIND, Guesses, draft
 from pybots.core.model import GitBranch, Own, Project, Source
 from pybots.laptop.peek import peek
 from pybots.laptop.workbench import LaptopError
@@ -32,6 +33,12 @@ NO_LEDGER: Final = Problem(
     "master.cfg", "", "there is no ledger yet, Buildbot's own check was left out",
     "`pybots up` makes it", level="warning",
 )  # fmt: skip
+
+WRITTEN: Final = """\
+written: {path}; look at the lines marked as a guess, then
+    pybots project check {path}
+    pybots project show {path}
+    pybots try {path}"""
 
 # What Buildbot's own check reads: the same call as in master/master.cfg, for the farm being checked.
 MASTER_CFG: Final = """\
@@ -184,12 +191,18 @@ def main_new(arguments: argparse.Namespace) -> int:
     except LaptopError as error:
         mend = "correct --git or --index, or write a draft without a look: --offline"
         return _tell([Problem("", "", str(error), mend)], "", as_json=False)
+    text = draft(arguments.name, index=index, git=arguments.git, guesses=guesses)
     path: Path = arguments.directory / f"{arguments.name}.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(draft(arguments.name, index=index, git=arguments.git, guesses=guesses))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        mend = "choose another folder with --directory"
+        problem = Problem(str(path), "", f"cannot be written: {error.strerror}", mend)
+        return _tell([problem], "", as_json=False)
     _, problems = examine_project(path)
-    return _tell(problems, f"written: {path}; look at the lines marked as a guess", as_json=False)
+    return _tell(problems, WRITTEN.format(path=path), as_json=False)
 
 
 def _guesses(arguments: argparse.Namespace, index: str) -> Guesses:
@@ -197,26 +210,37 @@ def _guesses(arguments: argparse.Namespace, index: str) -> Guesses:
     if arguments.source:
         return look_at(arguments.source)
     if arguments.offline:
-        return Guesses()
+        return BLIND
     with peek(index, arguments.git) as tree:
         return look_at(tree)
 
 
 def _new_problems(arguments: argparse.Namespace) -> Iterable[Problem]:
-    checks = [("NAME", check_name, arguments.name)]
+    checks: list[tuple[str, Callable[[str], str], str]] = [("NAME", check_name, arguments.name)]
     if arguments.git:
         checks.append(("--git", git_address, arguments.git))
+    if arguments.index:
+        checks.append(("--index", distribution, arguments.index))
     for key, check, value in checks:
         try:
             check(value)
         except ValueError as error:
             context = getattr(error, "context", None) or {}
-            yield Problem("", key, f"{value!r} {error}", context.get("mend", ""))
+            mend = _smaller(value) if key == "NAME" else ""
+            yield Problem("", key, f"{value!r} {error}", mend or context.get("mend", ""))
     path = arguments.directory / f"{arguments.name}.toml"
     if path.exists():
         yield Problem(str(path), "", "is there already", "choose another name, or edit it")
     if arguments.source and not arguments.source.is_dir():
         yield Problem(str(arguments.source), "", "is not a folder", "give an unpacked source tree")
+
+
+def _smaller(name: str) -> str:
+    """How a distribution's name ("Sphinx") is written as a project's; "" when it is not merely its capitals."""
+    try:
+        return f"write {check_name(name.lower())}" if name.isascii() else ""
+    except ValueError:
+        return ""
 
 
 def main_list(arguments: argparse.Namespace) -> int:

@@ -83,13 +83,17 @@ def word(value: str) -> str:
 def mail_address(value: str) -> str:
     """A plain ASCII user@host. Anything that could begin another header is refused."""
     mend = "write it as user@example.org"
-    if not value.isascii() or any(c <= " " or c in '<>,;"\x7f' for c in value):
+    if (
+        len(value) > 254
+        or not value.isascii()
+        or any(c <= " " or c in '<>,;"()\x7f' for c in value)
+    ):
         raise wrong("is not a mail address", mend)
     try:
         address = Address(addr_spec=value)
     except (HeaderParseError, ValueError, IndexError) as error:
         raise wrong("is not a mail address", mend) from error
-    if not address.username or not _HOST.fullmatch(address.domain) or len(value) > 254:
+    if not address.username or not _HOST.fullmatch(address.domain):
         raise wrong("is not a mail address", mend)
     return value
 
@@ -184,7 +188,7 @@ def requirement(value: str) -> str:
     """A PEP 508 requirement; options (`-r file`, `--index-url`) are none."""
     try:
         Requirement(value)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise wrong("is not a requirement", "write it as name>=1.2 or name @ https://…") from error
     return value
 

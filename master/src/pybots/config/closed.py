@@ -10,9 +10,9 @@ import copy
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -31,6 +31,8 @@ class Closed(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
+    stand_in: ClassVar[Mapping[str, Any]] = {}
+    """What takes the place of a required key at the top that is missing or wrong, so that the rest is still looked at."""
 
 
 M = TypeVar("M", bound=Closed)
@@ -56,6 +58,22 @@ class Built(Generic[M]):
     def trusts(self, *path: str | int) -> bool:
         """Whether a key, and what is above and below it, was taken as written."""
         return not any(_related(path, other) for other in self.left_out)
+
+    def place(self, path: Path) -> Path:
+        """A place of `value` as the file counts it: what was left out of a list is still there."""
+        real: Path = ()
+        for part in path:
+            if isinstance(part, int):
+                for gone in sorted(self._left_out_of(real)):
+                    part += gone <= part
+            real = (*real, part)
+        return real
+
+    def _left_out_of(self, at: Path) -> Iterator[int]:
+        """The numbers of what was left out of the list at a place."""
+        for path in self.left_out:
+            if path[:-1] == at and isinstance(path[-1], int):
+                yield path[-1]
 
 
 def _related(one: Path, other: Path) -> bool:
@@ -83,7 +101,10 @@ def build(model: type[M], document: Document) -> Built[M]:
         wrong = {_real(detail["loc"], data) for detail in details}
         left_out |= wrong
         if not _leave_out(data, wrong):
-            break
+            tables = {path[:-1] for path in wrong if len(path) > 1}
+            if not _leave_out(data, tables) and not _stand_in(model, data, wrong):
+                break
+            left_out |= tables
     return Built(None, tuple(problems.values()), frozenset(left_out))
 
 
@@ -114,6 +135,13 @@ def _leave_out(data: dict[str, Any], paths: Iterable[Path]) -> bool:
         except (KeyError, IndexError, TypeError):
             continue
     return removed
+
+
+def _stand_in(model: type[Closed], data: dict[str, Any], missing: set[Path]) -> bool:
+    """Put in what the model has for keys that it cannot do without. False when there is nothing to put in."""
+    found = {key: model.stand_in[key] for key in model.stand_in if (key,) in missing}
+    data.update(copy.deepcopy(found))
+    return bool(found)
 
 
 def _order(part: str | int) -> tuple[int, int, str]:

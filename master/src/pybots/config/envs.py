@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import configparser
 import re
+import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from pybots.config import strange
 
 FACTOR: Final = re.compile(r"^[\w.!,{}-]+\s*:\s+")
 """`py312,lint: pytest`: a line for some environments only."""
@@ -34,27 +35,83 @@ class Told:
 
 def of_tox(text: str) -> Told:
     """The section `[testenv]` of a tox.ini. What holds for some environments only is left out."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return Told()
+    parser = strange.sections(text)
     if not parser.has_section("testenv"):
         return Told()
     section = parser["testenv"]
+    return _told(
+        _lines(section.get("deps", "")),
+        _names(section.get("extras", "")),
+        _names(section.get("dependency_groups", "")),
+        section.get("commands", ""),
+    )
+
+
+def of_tox_table(data: dict[str, Any]) -> Told:
+    """The table `env_run_base` of a tox.toml, or of pyproject.toml's `[tool.tox]`."""
+    base = strange.table(data, "env_run_base")
+    commands = base.get("commands")
+    return _told(
+        strange.strings(base.get("deps")),
+        _names(" ".join(strange.strings(base.get("extras")))),
+        _names(" ".join(strange.strings(base.get("dependency_groups")))),
+        "\n".join(
+            shlex.join(strange.strings(one))
+            for one in (commands if isinstance(commands, list) else ())
+        ),
+    )
+
+
+def _told(deps: Iterable[str], extras: list[str], groups: list[str], commands: str) -> Told:
     requirements, files = [], []
-    for line in _lines(section.get("deps", "")):
-        if found := re.fullmatch(r"(-r|--requirement)[ =]?(\{tox_?ini_?dir\}/)?([^{}]+)", line):
-            files.append(found[3].strip())
-        elif _requirement(line):
+    for line in deps:
+        if found := re.fullmatch(
+            r"(-r|--requirement)[ =]?(\{tox_?(ini_?dir|root)\}/)?([^{}]+)", line
+        ):
+            files.append(found[4].strip())
+        elif strange.is_requirement(line):
             requirements.append(line)
     return Told(
         requirements=tuple(requirements),
-        files=tuple(name for name in files if not name.startswith("/") and ".." not in name),
-        extras=tuple(_names(section.get("extras", ""))),
-        groups=tuple(_names(section.get("dependency_groups", ""))),
-        commands=section.get("commands", ""),
+        files=tuple(name for name in files if strange.plain_path(name)),
+        extras=tuple(extras),
+        groups=tuple(groups),
+        commands=commands,
     )
+
+
+def words_after(commands: str, runner: str) -> tuple[str, ...]:
+    """The arguments that tox's commands give to `unittest` (`python -m unittest …`), or the plain ones, that are no
+    options or their values, to `pytest`. Empty when nothing certain is there."""
+    for line in commands.replace("\\\n", " ").splitlines():
+        words = _words(FACTOR.sub("", line.strip()))
+        if runner == "pytest" and (at := _pytest_at(words)):
+            return tuple(
+                word
+                for before, word in pairwise(["", *words[at:]])
+                if not word.startswith("-") and (not before.startswith("-") or "=" in before)
+            )
+        if runner == "unittest" and ("-m", "unittest") in pairwise(words):
+            return tuple(words[words.index("unittest") + 1 :])
+    return ()
+
+
+def _pytest_at(words: list[str]) -> int:
+    """Where pytest's arguments begin; 0 when it is not run."""
+    return next((at for at, word in enumerate(words, 1) if word in ("pytest", "py.test")), 0)
+
+
+def _words(line: str) -> list[str]:
+    """A command's words, with the tree's own folder and what is given after `--` taken out; empty when more is
+    substituted there."""
+    line = re.sub(r"\{posargs(:[^{}]*)?\}", "", line)
+    line = re.sub(r"\{tox_?(ini_?dir|root)\}(\{?/\}?)?", "", line)
+    try:
+        words = shlex.split(line.lstrip("-! "))
+    except ValueError:
+        return []
+    certain = not any(set(word) & set("{}$&|;<>\x00") for word in words)
+    return [word for word in words if word] if certain else []
 
 
 def _lines(text: str) -> list[str]:
@@ -65,14 +122,6 @@ def _lines(text: str) -> list[str]:
 def _names(text: str) -> list[str]:
     words = re.split(r"[\s,]+", " ".join(_lines(text)))
     return [word for word in words if re.fullmatch(r"[A-Za-z0-9][\w.-]*", word)]
-
-
-def _requirement(line: str) -> bool:
-    try:
-        Requirement(line)
-    except InvalidRequirement:
-        return False
-    return True
 
 
 def of_nox(text: str) -> Told:
@@ -95,8 +144,8 @@ def of_nox(text: str) -> Told:
     extras = [found[1] for word in words if (found := re.fullmatch(r"\.\[([\w.,\s-]+)\]", word))]
     return Told(
         session=name,
-        requirements=tuple(word for word in plain if _requirement(word)),
-        files=tuple(file for file in files if not file.startswith("/") and ".." not in file),
+        requirements=tuple(word for word in plain if strange.is_requirement(word)),
+        files=tuple(file for file in files if strange.plain_path(file)),
         extras=tuple(name for text in extras for name in _names(text)),
     )
 

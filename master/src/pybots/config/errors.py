@@ -29,7 +29,8 @@ class Problem:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         subject = ": ".join(part for part in (place, self.key) if part)
         kind = "warning: " if self.level == "warning" else ""
-        return f"{subject}: {kind}{self.message}" + (f" ({self.mend})" if self.mend else "")
+        said = f"{kind}{self.message}" + (f" ({self.mend})" if self.mend else "")
+        return f"{subject}: {said}" if subject else said
 
 
 class ConfigErrors(Exception):

@@ -44,7 +44,8 @@ def read(path: Path) -> Document:
         return Document(file, None, Problem(file, "", message, mend, line))
 
     try:
-        raw = path.read_bytes()[: MAX_BYTES + 1]
+        with path.open("rb") as opened:
+            raw = opened.read(MAX_BYTES + 1)
     except OSError as error:
         return refused(f"cannot be read: {error.strerror}", "check its path and permissions")
     if len(raw) > MAX_BYTES:
@@ -63,6 +64,8 @@ def read(path: Path) -> Document:
         return refused(f"is not TOML: {words}", _syntax_mend(text, line), line)
     except RecursionError:
         return refused("is nested too deeply", "flatten it")
+    except ValueError:  # Python's own limit of digits
+        return refused("has a number that is too long", "write a smaller one")
 
 
 def _syntax_mend(text: str, number: int) -> str:

@@ -39,7 +39,7 @@ MAX_MESSAGE: Final = 20_000
 
 
 class GitError(Exception):
-    """git failed; the text is its own last words, and a mend where one is known."""
+    """git failed; the text is what it says itself, and a mend where one is known."""
 
 
 def is_local(repository: str) -> bool:
@@ -67,9 +67,14 @@ def _run(repository: Path | None, arguments: Sequence[str], timeout: float) -> b
     except subprocess.TimeoutExpired:
         raise GitError(f"git {arguments[0]} took longer than {timeout:.0f} s") from None
     if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise GitError(f"git {arguments[0]}: {words[-1] if words else 'failed'}")
+        raise GitError(f"git {arguments[0]}: {_reason(done.stderr.decode('utf-8', 'replace'))}")
     return done.stdout
+
+
+def _reason(said: str) -> str:
+    """The line that tells why git failed: its last words are often mere advice ("… and the repository exists.")."""
+    lines = said.strip().splitlines() or ["failed"]
+    return next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
 
 
 def environment() -> dict[str, str]:

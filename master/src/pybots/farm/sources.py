@@ -191,8 +191,8 @@ def newest(packages: list[DistributionPackage], source: IndexSource) -> Distribu
         if not source.pre:
             wanted = [(v, p) for v, p in wanted if not v.is_prerelease] or wanted
     if not wanted:
-        what = f"version {source.version}" if source.version else "release"
-        raise SourceError(f"the package index has no sdist of {source.name}, {what}")
+        what = f", version {source.version}" if source.version else ""
+        raise SourceError(f"the package index has no sdist of {source.name}{what}")
     return max(wanted, key=lambda pair: pair[0])[1]
 
 

@@ -11,7 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from pypi_simple import NoSuchProjectError, PyPISimple
+from pypi_simple import (
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
 
 from pybots.core.model import IndexSource
 from pybots.farm import git, sources
@@ -30,9 +35,11 @@ def peek(index: str, address: str) -> Iterator[Path]:
             else:
                 tree.mkdir()
                 _sdist(index, Path(folder), tree)
+        except NoSuchProjectError:
+            raise LaptopError(f"the package index has no {index!r}") from None
         except (
-            git.GitError, requests.RequestException, NoSuchProjectError, sources.SourceError,
-            archive.ArchiveError, OSError,
+            git.GitError, requests.RequestException, sources.SourceError, archive.ArchiveError, OSError,
+            UnsupportedContentTypeError, UnsupportedRepoVersionError,
         ) as error:  # fmt: skip
             raise LaptopError(f"{address or index} cannot be looked at: {error}") from error
         yield tree
