@@ -115,6 +115,10 @@ class HostileMaster:
 
         return threads.blockingCallFromThread(reactor, called)
 
+    def send(self, data: bytes) -> None:
+        """Bytes as they are, past everything that makes a message of them."""
+        threads.blockingCallFromThread(reactor, self.mind.broker.transport.write, data)
+
     def order(self, slot: Any, command: Any, arguments: Any) -> Ear:
         ear = Ear()
         self.call("startCommand", ear, "1", command, arguments, on=slot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, Final
 
 from tests.hard.farm_yard import Yard
@@ -26,6 +28,22 @@ class Mind(pb.Referenceable):
 
     def remote_setBuilderList(self, _wanted: object) -> dict[str, object]:
         return {}
+
+
+ENDLESS: Final = b"\x00\x00\x10\x80"
+"""The beginning of a list of 262,144 items, as a perspective broker reads it."""
+MUCH: Final = 64 << 20
+
+
+def item(size: int) -> bytes:
+    """One item of such a list: a text of so many bytes, less than 2,097,152."""
+    return bytes((size & 127, size >> 7 & 127, size >> 14, 0x82)) + b"x" * size
+
+
+def resident(pid: int) -> int:
+    """What a process holds in memory, bytes."""
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def log_in(yard: Yard, name: str, password: str, stay: float = 0.0) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.hard import farm_yard
 from tests.hard.farm_yard import Yard
-from tests.hard.knocking import HERE, log_in
+from tests.hard.knocking import ENDLESS, HERE, MUCH, item, log_in, resident
 
 from pybots.glue import gate
 from pybots.ledger import schema
@@ -61,6 +61,20 @@ def test_rubbish_and_silence_hurt_nobody(yard: Yard) -> None:
                 wire.sendall(rubbish)
         sha = yard.commit("good-c-change")
         assert yard.verdict(sha, "sprout").verdict == "passed"
+
+
+def test_a_message_that_never_ends_fills_nothing(yard: Yard) -> None:
+    """Before any login; what is sent is as much as the sender likes."""
+    before = resident(yard.processes["master"].pid)
+    address = ("127.0.0.1", yard.farm.config.buildbot.pb_port)
+    with socket.create_connection(address, 20, source_address=(HERE, 0)) as wire:
+        wire.sendall(b"\x02\x82pb" + ENDLESS)
+        with pytest.raises(OSError):  # the connection is gone
+            for _ in range(MUCH // 600_000):
+                wire.sendall(item(600_000))
+    assert resident(yard.processes["master"].pid) - before < MUCH // 4
+    sha = yard.commit("good-c-change")
+    assert yard.verdict(sha, "sprout").verdict == "passed"
 
 
 def test_who_guesses_is_soon_not_heard_any_more(yard: Yard) -> None:

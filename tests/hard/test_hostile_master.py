@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import pytest
 from buildbot_worker.commands import registry
+from msgspec import structs
 from tests.hard.hostile_master import (
     Attacked,
     Refused,
@@ -18,10 +20,11 @@ from tests.hard.hostile_master import (
     emptied,
     gone,
 )
+from tests.hard.knocking import ENDLESS, MUCH, item, resident
 from tests.unit.worker.kit_builders import make_job, make_project_work
 
-from pybots_worker.contract import GitSource, encode
-from pybots_worker.facts import platform_name
+from pybots_worker.contract import GitSource, decode_job, encode
+from pybots_worker.facts import memory_bytes, platform_name
 
 SLOT = f"{platform_name()}-1"
 
@@ -137,6 +140,21 @@ def test_phases_out_of_order_come_to_nothing(worker: Attacked, slot: Any) -> Non
     assert '"ok":false' in result
 
 
+def test_a_job_without_caps_gets_those_of_the_machine(worker: Attacked, slot: Any) -> None:
+    """As the phase's own process reads them."""
+    endless = {
+        name: structs.replace(one, memory_bytes=2**53, disk_bytes=2**53, processes=2**53)
+        for name, one in make_job().limits.items()
+    }
+    ear = worker.master.order(slot, "pybots", {"job": job(run=96, limits=endless), "phase": "test"})
+    assert ear.complete.wait(30)
+    [path] = (worker.root / "jobs").glob("96-*/job.json")
+    kept = decode_job(path.read_bytes())
+    for one in kept.limits.values():
+        assert one.memory_bytes < memory_bytes() and one.processes < 10_000
+        assert one.disk_bytes < disk_usage(worker.root).free
+
+
 def test_two_jobs_at_once_cannot_share_a_folder(worker: Attacked) -> None:
     slots = worker.master.call("setBuilderList", [(SLOT, ""), (f"{platform_name()}-2", "")])
     order = {"job": job(run=98), "phase": "interpreter"}
@@ -178,6 +196,18 @@ def test_a_master_that_goes_away_ends_the_phase_and_its_job(tmp_path: Path) -> N
         assert made.alive()
         made.master.wait()
         assert emptied(made.root / "jobs")
+
+
+def test_a_message_that_never_ends_fills_nothing(tmp_path: Path) -> None:
+    """The worker hangs up, and comes back to whoever is its master then."""
+    with attacked(tmp_path) as made:
+        before = resident(made.process.pid)
+        made.master.send(ENDLESS)
+        for _ in range(MUCH // 600_000):
+            made.master.send(item(600_000))
+        made.master.wait()
+        assert resident(made.process.pid) - before < MUCH // 4
+        assert made.master.call("getWorkerInfo")
 
 
 def begin(made: Attacked, server: SilentServer) -> tuple[Any, Any]:

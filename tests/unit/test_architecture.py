@@ -35,7 +35,8 @@ LAW = {
     "theme": set(),
 }  # fmt: skip
 EXTRA = {("farm", "theme")}  # farm/views turn the ledger into the theme's page data
-CONTRACTS = ("pybots_worker.contract", "pybots_worker.welcome")
+# What both ends say to each other, and the bounds of how they do.
+CONTRACTS = ("pybots_worker.contract", "pybots_worker.welcome", "pybots_worker.wire")
 
 # Libraries that may be imported in these rooms only.
 ONLY_IN = {

@@ -7,6 +7,7 @@ anywhere, it sends its whole environment, and it can be shut down from afar).
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -29,11 +30,13 @@ from pybots_worker.attendance import DISMISSED, Attendance
 from pybots_worker.contract import Job
 from pybots_worker.layout import JobFolder
 from pybots_worker.orders import Order
+from pybots_worker.plainly import Plainly
 from pybots_worker.process import Stable
 from pybots_worker.reporting import KIT
 from pybots_worker.running import Running
 from pybots_worker.settings import WorkshopSettings, load
 from pybots_worker.welcome import Rest
+from pybots_worker.wire import Bounded
 
 KEEPALIVE_SECONDS: Final = 300
 QUIET_SECONDS: Final = 15.0
@@ -75,7 +78,9 @@ class Slot(pb.Referenceable):
             raise pb.Error("a command needs somebody to report to")
         try:
             order = orders.read(command, arguments, local=self._bot.settings.local)
-            order = replace(order, job=rules.capped(order.job, self._bot.settings))
+            order = replace(
+                order, job=rules.capped(order.job, self._bot.settings, self._bot.room())
+            )
         except orders.Refused as refused:
             log.msg(f"refused a command of the master: {refused}")
             raise pb.Error(str(refused)) from None
@@ -141,6 +146,11 @@ class Bot(pb.Referenceable, MultiService):
     def busy(self) -> bool:
         """Whether a job has been begun and not been ended, between two phases too."""
         return bool(self._begun) or self.at_work > 0
+
+    def room(self) -> rules.Room:
+        """What this machine has for a job that begins now."""
+        free = shutil.disk_usage(self.workshop.root).free
+        return rules.Room(memory=facts.memory_bytes(), disk=free)
 
     def remote_print(self, message: object) -> None:
         """Masters use this as their ping; what they say is not repeated."""
@@ -214,6 +224,7 @@ class Bot(pb.Referenceable, MultiService):
 class Login(BotFactory):
     """buildbot-worker's login; but a master that refuses us for now never ends this process."""
 
+    protocol = Bounded
     refused: Callable[[], None] = staticmethod(lambda: None)
 
     def failedToGetPerspective(self, why: Any, broker: Any) -> None:
@@ -275,7 +286,7 @@ def _run(root: Path) -> int:
     password_of(root, settings)  # without one it ends here
     workshop = engine.Workshop(root, settings)
     workshop.sweep()
-    log.startLogging(sys.stdout, setStdout=False)
+    log.startLogging(Plainly(sys.stdout), setStdout=False)
     bot = Bot(reactor, workshop, settings, facts.platform_name())
     status = 0
 

@@ -65,10 +65,15 @@ def measure(extra: tuple[str, ...] = ()) -> Facts:
         abi=abi_tag(os_release()),
         system=os_release().get("PRETTY_NAME", platform.system()),
         cores=cores(),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=memory_bytes(),
         compiler=compiler,
         provided=tuple(sorted({*provided(), *(["compiler"] if compiler else []), *extra})),
     )
+
+
+def memory_bytes() -> int:
+    """All of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def platform_name() -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,6 +17,7 @@ import msgspec
 
 from pybots_worker import fetch, welcome
 from pybots_worker.contract import ContractError
+from pybots_worker.plainly import plain
 from pybots_worker.welcome import Code, Hello, Join, Joined, Known
 
 TIMEOUT: Final = 30.0
@@ -82,11 +85,16 @@ def find(url: str, code: Code) -> Way:
     way = Way(url=url, ca=pem, strict=url.startswith("https:"))
     try:
         _get(way, "healthz", way.context())
-    except LinkError:
-        way = Way(
-            url=url, ca=pem
-        )  # the pages stand behind a proxy with a certificate of the usual kind
-        _get(way, "healthz", way.context())
+    except LinkError as error:
+        if not way.strict:
+            raise
+        # The pages stand behind a proxy with a certificate of the usual kind.
+        usual = Way(url=url, ca=pem)
+        try:
+            _get(usual, "healthz", usual.context())
+        except LinkError:
+            raise error from None
+        return usual
     return way
 
 
@@ -102,12 +110,14 @@ def clock(way: Way) -> float | None:
 
 def join(way: Way, asked: Join) -> Joined:
     """Exchange an invitation. Raises LinkError, Turned."""
-    return _post(way, welcome.JOIN, asked, "", Joined)
+    said = _post(way, welcome.JOIN, asked, "", Joined)
+    return msgspec.structs.replace(said, farm=plain(said.farm), words=plain(said.words))
 
 
 def hello(way: Way, credential: str, said: Hello) -> Known:
     """Tell how this worker is. Raises LinkError, Turned when the farm does not know the credential."""
-    return _post(way, welcome.HELLO, said, credential, Known)
+    known = _post(way, welcome.HELLO, said, credential, Known)
+    return msgspec.structs.replace(known, reason=plain(known.reason, 1000))
 
 
 Answer = TypeVar("Answer", Joined, Known)
@@ -143,9 +153,33 @@ def _open(way: Way, request: urllib.request.Request, context: ssl.SSLContext) ->
     except urllib.error.HTTPError as error:
         raise _refusal(way, error) from error
     except urllib.error.URLError as error:
-        raise LinkError(f"{way.url}: {error.reason}") from error
+        raise LinkError(f"{way.url}: {_words(error.reason)}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise LinkError(f"{way.url}: {error}") from error
+        raise LinkError(f"{way.url}: {_words(error)}") from error
+
+
+NOT_YET, NO_MORE = 9, 10
+"""OpenSSL's numbers of the two things that a wrong clock makes it say of a certificate."""
+
+
+def _words(error: object) -> str:
+    """Why a farm can't be reached, and what to look at."""
+    match error:
+        case ssl.SSLCertVerificationError(verify_code=code) if code in (NOT_YET, NO_MORE):
+            now = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+            side = "not valid yet" if code == NOT_YET else "not valid any more"
+            return f"its certificate is {side}. Is the clock here right? It says {now} UTC"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not to be trusted here: {error.verify_message}"
+        case ssl.SSLError():
+            return f"no TLS is spoken there ({error}): is the address right?"
+        case ConnectionRefusedError():
+            return "nothing listens there: is the farm up, and the address right?"
+        case socket.gaierror():
+            return "there is no machine of this name: is the address right?"
+        case TimeoutError():
+            return "no answer: is the farm up, and does this machine reach it?"
+    return plain(str(error))
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -163,12 +197,7 @@ def _refusal(way: Way, error: urllib.error.HTTPError) -> Exception:
         words = msgspec.json.decode(data, type=dict[str, Any]).get("error", "")
     except (msgspec.DecodeError, UnicodeDecodeError):
         words = ""
-    said = _plain(str(words)) or f"{error.code} {error.reason}"
+    said = plain(str(words)) or f"{error.code} {error.reason}"
     if error.code in (400, 401, 403):
         return Turned(said)
     return LinkError(f"{way.url}: {said}")
-
-
-def _plain(text: str) -> str:
-    """What another machine said, fit for a terminal."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)[:500]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +28,12 @@ UNDER_WAY: Final = "joining.json"
 """While the answer is awaited: which code was sent with which credential, so that asking again is harmless."""
 OURS: Final = ("cache", "jobs", "gone", "venv", settings.FILE, UNDER_WAY, signs.PAUSED, signs.LOCK)
 """What `leave` removes from the worker's folder; anything else there is its owner's."""
+
+
+HALVES: Final = (".joining-*", ".worker-*")
+"""What a killed `join` may have left half written."""
+MARKS: Final = (settings.FILE, UNDER_WAY, signs.PAUSED, signs.LOCK)
+"""One of these is in every worker's folder."""
 
 
 class JoinError(Exception):
@@ -48,8 +57,21 @@ def prepare(root: Path, url: str, code: Code) -> tuple[Way, Diagnosis]:
         raise JoinError(
             f"{root} is a worker of {there.farm} already: `pybots-worker leave`, or --root for another folder"
         )
+    if foreign := _foreign(root):
+        raise JoinError(
+            f"{root} has other things in it ({foreign}): give the worker a folder of its own with --root"
+        )
     way = farmlink.find(url, code)
     return way, doctor.diagnose(root, way)
+
+
+def _foreign(root: Path) -> str:
+    """Something in a folder that is no worker's yet; "" for none. `leave` would take some of it along."""
+    if not root.is_dir() or any((root / name).exists() for name in MARKS):
+        return ""
+    hidden = ("venv", "lost+found")
+    names = sorted(path.name for path in root.iterdir())
+    return next((name for name in names if name not in hidden and name[0] != "."), "")
 
 
 def plan(root: Path, facts: Facts, wishes: Wishes) -> WorkshopSettings:
@@ -93,8 +115,28 @@ def join(
 ) -> Joined:
     """Exchange the invitation and write worker.toml. Killed at any line, the same command may be given again.
 
-    Raises farmlink.LinkError, farmlink.Turned."""
+    Raises JoinError, farmlink.LinkError, farmlink.Turned."""
     root.mkdir(parents=True, exist_ok=True)
+    with _only(root):
+        return _join(root, way, code, planned, facts, wishes)
+
+
+@contextmanager
+def _only(root: Path) -> Iterator[None]:
+    """Two joins at once would send two credentials with one code. Raises JoinError."""
+    folder = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise JoinError(f"another `join` is under way in {root}") from None
+    finally:
+        os.close(folder)
+
+
+def _join(
+    root: Path, way: Way, code: Code, planned: WorkshopSettings, facts: Facts, wishes: Wishes
+) -> Joined:
     credential = _credential(root, code)
     asked = Join(
         version=welcome.VERSION, code=str(code), credential=credential, name=wishes.name,
@@ -137,6 +179,9 @@ def _credential(root: Path, code: Code) -> str:
 
 def leave(root: Path, say: Callable[[str], object]) -> None:
     """Tell the farm, and remove everything of this worker. Raises SettingsError, JoinError while it runs."""
+    running_from = Path(sys.prefix).resolve() == (root / "venv").resolve()
+    if not running_from and not any((root / name).exists() for name in MARKS):
+        raise JoinError(f"there is no worker in {root}: nothing was removed")
     there = settings.load(root)
     if service.runs_in(root):
         service.remove(say)
@@ -145,7 +190,8 @@ def leave(root: Path, say: Callable[[str], object]) -> None:
             raise JoinError("the worker is running: stop it first")
         if there.farm:
             _say_goodbye(there, say)
-        for name in OURS:
+        halves = (path.name for half in HALVES for path in root.glob(half))
+        for name in (*halves, *OURS):
             path = root / name
             if path.is_dir() and not path.is_symlink():
                 _remove(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -13,6 +14,19 @@ from pybots_worker.welcome import Decisions
 NETWORKS: Final = ("none", "install", "always")
 """From the least to the most."""
 MIB: Final = 1 << 20
+PROCESSES: Final = 8192
+"""The most of one job, threads too, whatever the farm says: eight times its usual cap."""
+OTHERS_MEMORY: Final = 512 * MIB
+OTHERS_DISK: Final = 1024 * MIB
+"""What a job leaves to everything else here: of memory at least this, or an eighth of all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What this machine has, bytes: all of its memory, and its disk that is free now."""
+
+    memory: int
+    disk: int
 
 
 def objection(job: Job, settings: WorkshopSettings) -> str:
@@ -31,17 +45,22 @@ def objection(job: Job, settings: WorkshopSettings) -> str:
     return ""
 
 
-def capped(job: Job, settings: WorkshopSettings) -> Job:
-    """The job with the owner's caps, where they are tighter than the farm's."""
-    limits = {phase: _capped(limit, settings) for phase, limit in job.limits.items()}
+def capped(job: Job, settings: WorkshopSettings, room: Room) -> Job:
+    """The job with the owner's caps, and those of a machine that has other things to do, where they are tighter than
+    the farm's: a master that caps nothing does not bring it down."""
+    limits = {phase: _capped(limit, settings, room) for phase, limit in job.limits.items()}
     return msgspec.structs.replace(job, limits=limits)
 
 
-def _capped(limits: Limits, settings: WorkshopSettings) -> Limits:
+def _capped(limits: Limits, settings: WorkshopSettings, room: Room) -> Limits:
+    memory = room.memory - max(OTHERS_MEMORY, room.memory // 8)
     return msgspec.structs.replace(
         limits,
-        memory_bytes=_least(limits.memory_bytes, settings.memory_mb),
-        disk_bytes=_least(limits.disk_bytes, settings.disk_mb),
+        memory_bytes=min(_least(limits.memory_bytes, settings.memory_mb), max(memory, 64 * MIB)),
+        disk_bytes=min(
+            _least(limits.disk_bytes, settings.disk_mb), max(room.disk - OTHERS_DISK, 64 * MIB)
+        ),
+        processes=min(limits.processes, PROCESSES),
     )
 
 

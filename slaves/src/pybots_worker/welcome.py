@@ -34,19 +34,26 @@ KINDS: Final[tuple[Kind, ...]] = ("interpreter", "project")
 Credential = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}(?!\n)$")]
 State = Literal["approved", "waiting", "paused", "quarantined", "revoked", "retired"]
 Names = Annotated[tuple[Slug, ...], Meta(max_length=1000)]
+Platform = Annotated[str, Meta(pattern=r"^[a-z0-9]{1,20}-[a-z0-9_]{1,20}(?!\n)$")]
+"""As in `linux-x86_64`; the farm's slots are called after it, see orders."""
+SEEN: Final = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*(?!\n)$"
+"""What can be shown on a terminal too: nothing that moves a cursor or turns the reading direction."""
+Said = Annotated[str, Meta(max_length=200, pattern=SEEN)]
 
 
 class Machine(_Wire, frozen=True):
     """What the worker measured of itself."""
 
-    platform: Slug
+    platform: Platform
     abi: Slug
     slots: Annotated[int, Meta(ge=1, le=64)] = 1
     cores: Positive = 1
     memory_bytes: Count = 0
-    system: Line = ""
-    kit: Line = ""
-    facts: Annotated[tuple[Annotated[str, Meta(max_length=80)], ...], Meta(max_length=200)] = ()
+    system: Said = ""
+    kit: Said = ""
+    facts: Annotated[
+        tuple[Annotated[str, Meta(max_length=80, pattern=SEEN)], ...], Meta(max_length=200)
+    ] = ()
 
 
 class Decisions(_Wire, frozen=True):
@@ -72,7 +79,7 @@ class Signs(_Wire, frozen=True):
 class Rest(_Wire, frozen=True):
     """It takes no jobs for now, by its owner's will. `until` None: nobody knows."""
 
-    why: Annotated[str, Meta(max_length=200)]
+    why: Said
     until: Epoch | None = None
 
 

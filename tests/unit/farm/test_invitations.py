@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select
 from tests.unit.farm.builders import START, Clock, make_farm
@@ -118,6 +119,76 @@ def test_names_don_t_clash(farm: Farm) -> None:
         for n, wish in enumerate(["", "", "attic", "attic"])
     ]
     assert names == ["ada-lovelace", "ada-lovelace-2", "attic", "attic-2"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ("pi.attic", "pi-attic"),
+        ("3d-club", "worker-3d-club"),
+        ("x" * 80, "x" * 40),
+        ("local", "worker-local"),
+        ("invitation-7", "worker-invitation-7"),
+        ("nobody", "worker-nobody"),
+        ("9" * 80, "worker-" + "9" * 40),
+        ("a-", "a-"),
+        ("0", "worker-0"),
+    ],
+)
+def test_a_wish_becomes_a_name_that_means_nothing_else(farm: Farm, wish: str, name: str) -> None:
+    """Buildbot takes no other form, `local` is the farm's own worker, `revoke invitation-7` takes an invitation back."""
+    row = invitations.accept(farm, asked(invite(farm), name=wish))
+    assert row.name == name and workers.is_name(row.name)
+    second = invitations.accept(farm, asked(invite(farm), "d" * 43, name=wish))
+    assert workers.is_name(second.name) and second.name != row.name
+
+
+def test_an_owner_whose_name_is_no_workers_gets_a_name(farm: Farm) -> None:
+    names = [
+        invitations.accept(farm, asked(invite(farm, owner=owner), str(n) * 43)).name
+        for n, owner in enumerate(["3D Printing Club", "Ψ", "Local", "Invitation"])
+    ]
+    assert names == ["worker-3d-printing-club", "worker", "worker-local", "worker-invitation"]
+
+
+def test_the_farms_own_words_are_nobodys_name(farm: Farm) -> None:
+    with pytest.raises(RosterError):
+        invite(farm, name="local")
+    invitations.accept(farm, asked(invite(farm)))
+    for new in ("local", "invitation-3", "pi.attic", "9lives", "x" * 51):
+        with pytest.raises(RosterError, match="is no name"):
+            workers.rename(farm, "ada-lovelace", new)
+    workers.enrol(farm, Worker(name=workers.LOCAL, platform="linux-x86_64", abi="x"))
+    with pytest.raises(RosterError, match="keeps its name"):
+        workers.rename(farm, workers.LOCAL, "mine")
+
+
+def test_whoever_says_another_place_every_moment_is_not_listened_to(farm: Farm) -> None:
+    """Each change of slots or platform makes the master read its configuration anew."""
+    invitations.accept(farm, asked(invite(farm)))
+
+    def told(slots: int, after: float) -> int:
+        said = msgspec.structs.replace(HERE, slots=slots)
+        there = later(farm, after / 86_400)
+        signs.hello(there, MINE, msgspec.structs.replace(hello(), machine=said))
+        return int(roster(farm)["ada-lovelace"].slots)
+
+    assert told(3, 10) == 3, "the owner changed something"
+    assert told(4, 20) == 3
+    assert told(4, 300) == 3
+    assert told(4, 10 + signs.PLACE_SECONDS) == 4, "the next hello brings it"
+
+
+def test_what_turns_a_terminal_over_is_not_even_read() -> None:
+    """A worker's words stand in `pybots worker list` too, on its admin's terminal."""
+    for odd in ("\x1b[2J", "a\nb", "\u202egnp", "\x9b31m"):
+        said = msgspec.structs.replace(hello(), rest=Rest(why=odd))
+        with pytest.raises(contract.ContractError):
+            welcome.decode(welcome.encode(said), Hello)
+    for platform in ("linux-x86.64", "linux", "../x", "linux-x86_64-1"):
+        told = msgspec.structs.replace(HERE, platform=platform)
+        with pytest.raises(contract.ContractError):
+            welcome.decode(welcome.encode(msgspec.structs.replace(hello(), machine=told)), Hello)
 
 
 def test_review_means_to_wait(farm: Farm) -> None:

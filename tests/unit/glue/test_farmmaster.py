@@ -54,6 +54,17 @@ def test_workers_sit_on_the_builders_of_their_slots(farm: Farm) -> None:
     assert builders(farm) == {f"{PLATFORM}-1": ["attic", "cellar"], f"{PLATFORM}-2": ["attic"]}
 
 
+def test_a_name_that_buildbot_refuses_keeps_nobody_else_out(farm: Farm) -> None:
+    """Buildbot takes a configuration as a whole or not at all, so what is in the ledger must not spoil it."""
+    enrol(farm, "attic", 1)
+    for name in ("pi.cellar", "3d-club", "x" * 51):
+        enrol(farm, name, 1)
+    look_alike = Worker(name="twin", platform="linux-x86.64", abi="debian-12-x86_64")
+    workers.enrol(farm, look_alike)  # its slots' folder would be those of linux-x86_64
+    assert builders(farm) == {f"{PLATFORM}-1": ["attic"]}
+    assert list(load(farm).workers[0].name) == list("attic") and len(load(farm).workers) == 1
+
+
 def test_a_revoked_worker_cannot_log_in_a_paused_one_can(farm: Farm) -> None:
     enrol(farm, "attic", 1)
     enrol(farm, "cellar", 1)

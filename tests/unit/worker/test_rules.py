@@ -18,6 +18,7 @@ from pybots_worker.settings import SettingsError, WorkshopSettings
 from pybots_worker.welcome import CodeError
 
 MON, SAT, SUN = 0, 5, 6
+LARGE = rules.Room(memory=1 << 50, disk=1 << 50)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +68,28 @@ def test_the_owner_decides_which_jobs_run() -> None:
 
 def test_the_owners_caps_only_ever_lower_the_farms() -> None:
     job = make_job()
-    tight = rules.capped(job, WorkshopSettings(memory_mb=1, disk_mb=2))
+    tight = rules.capped(job, WorkshopSettings(memory_mb=1, disk_mb=2), LARGE)
     assert {one.memory_bytes for one in tight.limits.values()} == {1 << 20}
     assert {one.disk_bytes for one in tight.limits.values()} == {2 << 20}
-    assert rules.capped(job, WorkshopSettings()) == job
-    assert rules.capped(job, WorkshopSettings(memory_mb=99_000_000)) == job
+    assert rules.capped(job, WorkshopSettings(), LARGE) == job
+    assert rules.capped(job, WorkshopSettings(memory_mb=99_000_000), LARGE) == job
+
+
+def test_no_job_takes_all_that_a_machine_has_whatever_the_master_says() -> None:
+    endless = make_job()
+    limits = {
+        phase: msgspec.structs.replace(one, memory_bytes=2**53, disk_bytes=2**53, processes=2**53)
+        for phase, one in endless.limits.items()
+    }
+    endless = msgspec.structs.replace(endless, limits=limits)
+    small = rules.Room(memory=2 << 30, disk=10 << 30)
+    for one in rules.capped(endless, WorkshopSettings(), small).limits.values():
+        assert one.memory_bytes == (2 << 30) - rules.OTHERS_MEMORY
+        assert one.disk_bytes == (10 << 30) - rules.OTHERS_DISK
+        assert one.processes == rules.PROCESSES
+    full = rules.Room(memory=256 << 20, disk=0)
+    for one in rules.capped(endless, WorkshopSettings(), full).limits.values():
+        assert one.memory_bytes > 0 and one.disk_bytes > 0, "a cap is never none"
 
 
 def test_a_code_survives_being_typed_and_says_nothing_about_itself() -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import insert as insert_row
 from pybots.core.model import Worker, WorkerState
 from pybots.farm import workers
 from pybots.farm.home import Farm
-from pybots.farm.workers import NAME, RosterError, insert_worker
+from pybots.farm.workers import RosterError, fit, insert_worker, is_name
 from pybots.ledger import schema
 from pybots.ledger.engine import Record, announce, inserted_id
 from pybots_worker import welcome
@@ -29,7 +29,7 @@ invitations = schema.invitations
 
 USUAL_DAYS: Final = 7.0
 MAX_DAYS: Final = 90.0
-MAX_NAMES: Final = 1000
+GROUP: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 class NotInvited(Exception):
@@ -101,8 +101,8 @@ def _check(farm: Farm, wish: Wish) -> None:
     problems = [
         (not wish.owner.strip() or len(wish.owner) > 200, "an invitation needs its owner's name"),
         (_is_mail(wish.owner), "pages show its owner's name; an address is given with --email"),
-        (bool(wish.name) and not NAME.fullmatch(wish.name), f"{wish.name!r} is no worker's name"),
-        (not NAME.fullmatch(wish.trust), f"{wish.trust!r} is no name for a trust group"),
+        (bool(wish.name) and not is_name(wish.name), f"{wish.name!r} is no worker's name"),
+        (not GROUP.fullmatch(wish.trust), f"{wish.trust!r} is no name for a trust group"),
         (bool(wish.email) and not _is_mail(wish.email), f"{wish.email!r} is no mail address"),
         (not 0 < wish.days <= MAX_DAYS, f"an invitation holds for at most {MAX_DAYS:.0f} days"),
         (bool(unknown), f"not registered: {', '.join(unknown)}"),
@@ -241,15 +241,10 @@ def _taken(connection: Connection) -> set[str]:
 
 def _name(connection: Connection, invitation: Record, asked: Join) -> str:
     """The invitation's name, else the worker's wish, else its owner's name; with a number where it is taken."""
-    wanted = invitation.name or asked.name or slug(invitation.owner) or "worker"
+    wanted = fit(invitation.name) or fit(asked.name) or fit(invitation.owner) or "worker"
     taken = _taken(connection)
     if wanted not in taken:
         return wanted
     return next(
-        made for n in range(2, len(taken) + 3) if (made := f"{wanted[:70]}-{n}") not in taken
+        made for n in range(2, len(taken) + 3) if (made := f"{wanted[:40]}-{n}") not in taken
     )
-
-
-def slug(text: str) -> str:
-    """A person's name as a part of addresses: `Ada Lovelace` -> `ada-lovelace`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:70]

@@ -14,7 +14,7 @@ from pybots.core.model import Worker
 from pybots.farm import authority, workers
 from pybots.farm.home import Farm
 
-NAME: Final = "local"
+NAME: Final = workers.LOCAL
 DOCTOR_SECONDS: Final = 60
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, select, update
@@ -18,8 +18,13 @@ from pybots_worker.welcome import Hello, Known
 
 workers, invitations = schema.workers, schema.invitations
 
-MATTERS = ("platform", "abi", "slots", "facts", "projects", "kinds", "network", "resting")
+MATTERS: Final = ("platform", "abi", "slots", "facts", "projects", "kinds", "network", "resting")
 """What decides about the work a worker gets. The rest is only shown."""
+PLACE: Final = ("platform", "slots")
+"""What the master's own configuration is made of: whoever changes it makes the master read it anew."""
+PLACE_SECONDS: Final = 540.0
+"""So long a change of it waits for the next hello. Those come every ten minutes; a worker that says another thing every few
+seconds is not listened to."""
 
 
 def hello(farm: Farm, credential: str, said: Hello) -> Known:
@@ -40,11 +45,17 @@ def hello(farm: Farm, credential: str, said: Hello) -> Known:
 
 def _note(connection: Connection, row: Record, said: Hello, now: float) -> None:
     values = _decided(connection, row, said)
+    moved = float((row.health or {}).get("moved", 0.0))
+    if any(values[key] != getattr(row, key) for key in PLACE):
+        if now - moved < PLACE_SECONDS:
+            values |= {key: getattr(row, key) for key in PLACE}
+        else:
+            moved = now
     signs = msgspec.to_builtins(said.signs)
     skew = said.signs.clock - now
     rest = said.rest
     values |= {
-        "health": {**signs, "at": now, "skew": skew, "kit": said.machine.kit},
+        "health": {**signs, "at": now, "skew": skew, "kit": said.machine.kit, "moved": moved},
         "resting": rest.why if rest else "",
         "rest_until": rest.until if rest else None,
         "receipt": said.decisions.receipt,

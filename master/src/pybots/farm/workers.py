@@ -17,11 +17,29 @@ from pybots.ledger.engine import Record, announce
 
 workers = schema.workers
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+"""What Buildbot takes: one name that it refuses, and it takes nobody's changes any more."""
+LOCAL: Final = "local"
+"""The farm's own worker on its own machine."""
+_OURS: Final = re.compile(r"local|nobody|invitation(-[0-9]+)?")
+"""Words that mean something else: the farm's own worker, Buildbot's place-holder, what `revoke` takes for an invitation."""
 
 
 class RosterError(Exception):
     """The roster can't be changed like that; the text says why."""
+
+
+def is_name(text: str) -> bool:
+    """Whether somebody's worker may be called so."""
+    return NAME.fullmatch(text) is not None and _OURS.fullmatch(text) is None
+
+
+def fit(text: str) -> str:
+    """The nearest name for what somebody would like: `Ada Lovelace` -> `ada-lovelace`; "" for nothing at all."""
+    if is_name(text):
+        return text
+    made = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:40].rstrip("-_")
+    return made if not made or is_name(made) else f"worker-{made}"
 
 
 def approved(connection: Connection) -> list[Worker]:
@@ -180,8 +198,13 @@ def change_state(
 
 def rename(farm: Farm, old: str, new: str) -> None:
     """Call a worker otherwise, in its history too. It learns its name when it connects next. Raises RosterError."""
-    if not NAME.fullmatch(new):
-        raise RosterError(f"{new!r} is no name for a worker: a-z, 0-9, '.', '_', '-', at most 80")
+    if old == LOCAL:
+        raise RosterError("the farm's own worker keeps its name")
+    if not is_name(new):
+        raise RosterError(
+            f"{new!r} is no name for a worker: a-z, 0-9, '_', '-', at most 50, a letter first,"
+            " and none of the farm's own words"
+        )
     now = farm.clock()
     with farm.ledger.write() as connection:
         find(connection, old)

@@ -15,6 +15,7 @@ from twisted.python import log
 from twisted.spread import pb
 
 from pybots.core.limiter import Limiter
+from pybots_worker.wire import Bounded
 
 WRONG_LOGINS: Final = 60
 """So many wrong logins from one address in the window, then it waits. A machine with a credential that is void tries some
@@ -24,12 +25,15 @@ LOGIN_SECONDS: Final = 60.0
 MOST_HERE: Final = 256
 """Connections of one address that are not logged in: a house full of workers whose master has come back."""
 MOST_STRANGERS: Final = 512
+STRANGERS_BYTES: Final = 16 << 10
+"""What a connection may say before it is logged in; a login takes some 500 bytes."""
 
 
 class Gate(pb.PBServerFactory):
     """Buildbot's listener, for strangers. `clock` as the reactor."""
 
     unsafeTracebacks = False
+    protocol = Bounded
 
     def __init__(self, portal: Any, clock: Any) -> None:
         super().__init__(portal)
@@ -48,6 +52,7 @@ class Gate(pb.PBServerFactory):
         ):
             return None
         broker = super().buildProtocol(address)
+        broker.allowance = STRANGERS_BYTES
         timer = self._clock.callLater(LOGIN_SECONDS, self._late, broker)
         self._strangers[broker] = (host, timer)
         self._here[host] += 1
@@ -60,6 +65,7 @@ class Gate(pb.PBServerFactory):
 
     def known(self, broker: Any) -> None:
         """It is logged in, or gone: no stranger any more."""
+        broker.allowance = None
         host, timer = self._strangers.pop(broker, ("", None))
         if timer is None:
             return

@@ -8,8 +8,11 @@ from typing import Any, Final
 
 from buildbot.config import BuilderConfig
 from buildbot.process.factory import BuildFactory
+from buildbot.util import safeTranslate
+from buildbot.util.identifiers import isIdentifier
 from buildbot.worker import Worker
 from twisted.internet import defer
+from twisted.python import log
 
 from pybots.farm.workers import Enrolled
 from pybots.glue import slots
@@ -51,16 +54,33 @@ class FarmWorker(Worker):
             self.master.mq.produce(SLOTS, {})
 
 
+def usable(roster: Sequence[Enrolled]) -> list[Enrolled]:
+    """Those whose names Buildbot takes. It refuses a whole configuration for one that it does not take, then and ever
+    after, and nobody new could log in: one who came by an odd name stays outside alone."""
+    fit = [one for one in roster if isIdentifier(50, one.name) and _is_folder(one.platform)]
+    for one in roster:
+        if one not in fit:
+            log.msg(f"worker {one.name} ({one.platform}) can't log in: no name for Buildbot")
+    return fit
+
+
+def _is_folder(platform: str) -> bool:
+    """Builders have folders; two whose names Buildbot makes the same are refused, with all the others."""
+    return bool(safeTranslate(platform) == platform.encode())
+
+
 def workers(roster: Sequence[Enrolled]) -> list[Any]:
     """The configured workers. Paused ones may connect; they are given nothing."""
-    if not roster:
+    there = usable(roster)
+    if not there:
         return [Worker(NOBODY, secrets.token_urlsafe(32))]
-    return [FarmWorker(worker.name, worker.credential) for worker in roster]
+    return [FarmWorker(worker.name, worker.credential) for worker in there]
 
 
 def builders(roster: Sequence[Enrolled]) -> list[Any]:
     """A builder for each slot of each platform."""
-    offered = slots.builders_of((worker.name, worker.platform, worker.slots) for worker in roster)
+    there = usable(roster)
+    offered = slots.builders_of((worker.name, worker.platform, worker.slots) for worker in there)
     return [_builder(name, names) for name, names in (offered or {NOBODY: [NOBODY]}).items()]
 
 
