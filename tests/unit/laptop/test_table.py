@@ -39,6 +39,13 @@ def test_both_sides_of_a_project_stand_in_one_row() -> None:
     assert "0.25 of the time with cold ones, on average over 1 projects" in text
 
 
+def test_cpython_itself_is_not_installed_and_not_timed() -> None:
+    own = make_result(project="cpython", source="own", cold=0.2, warm=0.25)
+    text = table.render([own, make_result()], [])
+    assert row(text, "cpython (own)")[-3:] == ["–"] * 3
+    assert "0.25 of the time with cold ones, on average over 1 projects" in text
+
+
 def test_a_failure_on_both_sides_is_marked() -> None:
     text = table.render([make_result()], [make_result(python="3.11.2")])
     assert text.count("`a.B.test_c` (on both)") == 2

@@ -101,13 +101,20 @@ def _counts(result: Result | None) -> list[str]:
 
 
 def _times(result: Result | None) -> list[str]:
-    if result is None or not result.cold or result.warm is None:
+    if result is None or (share := _share(result)) is None:
         return ["–"] * 3
-    return [f"{result.cold:.1f}", f"{result.warm:.1f}", f"{result.warm / result.cold:.2f}"]
+    return [f"{result.cold:.1f}", f"{result.warm:.1f}", f"{share:.2f}"]
+
+
+def _share(result: Result) -> float | None:
+    """Warm over cold; None: not timed, or it is CPython itself, of which nothing is installed."""
+    if result.source == "own" or not result.cold or result.warm is None:
+        return None
+    return result.warm / result.cold
 
 
 def _install(results: Iterable[Result]) -> str:
-    shares = [one.warm / one.cold for one in results if one.cold and one.warm is not None]
+    shares = [share for one in results if (share := _share(one)) is not None]
     if not shares:
         return "Installing was not timed."
     mean = sum(shares) / len(shares)
