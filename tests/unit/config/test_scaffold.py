@@ -152,7 +152,7 @@ def test_a_sdist_without_tests_is_said_to_have_none(tmp_path: Path) -> None:
     assert without.testless and without.homepage == "https://frog.example.org/"
     assert "No tests were seen" in draft("frog", index="frog", git="", guesses=without)
     inside = look_at(make_tree(tmp_path, frog__test__test_it_dot_py=""))
-    assert not inside.testless and inside.args == ("discover", "-s", "frog/test", "-t", ".")
+    assert not inside.testless and inside.args == ("discover", "-s", "frog/test")
 
 
 def test_metadata_tells_addresses_and_the_import_name(tmp_path: Path) -> None:
@@ -177,7 +177,9 @@ def test_metadata_tells_addresses_and_the_import_name(tmp_path: Path) -> None:
 
 
 def test_tests_that_lie_in_the_package_are_found(tmp_path: Path) -> None:
+    """With the top of the tree where they are a package: they may import each other, and unittest wants it so."""
     tree = make_tree(tmp_path, frog__tests__test_a_dot_py="import unittest\n")
+    (tree / "frog/tests/__init__.py").touch()
     assert look_at(tree).args == ("discover", "-s", "frog/tests", "-t", ".")
     make_tree(tmp_path, frog__tests__test_b_dot_py="import pytest\n")
     assert (look_at(tree).runner, look_at(tree).args) == ("pytest", ("frog/tests",))

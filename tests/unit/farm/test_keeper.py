@@ -13,10 +13,11 @@ from tests.unit.farm.builders import START, Book, make_farm
 from tests.unit.farm.lane_world import make_project
 
 from pybots.core.digest import Upkeep
-from pybots.core.model import GitBranch, IndexSource
-from pybots.farm import digests, keeper
+from pybots.core.model import GitBranch, IndexSource, Revision
+from pybots.farm import digests, keeper, sources
 from pybots.farm.home import Farm
 from pybots.ledger import schema
+from pybots_worker import contract
 
 DAY = 86400.0
 
@@ -53,13 +54,33 @@ def test_nothing_is_said_of_what_works(book: Book) -> None:
 def test_a_source_that_is_gone_is_named_with_the_key_to_correct(
     book: Book, source: str, key: str
 ) -> None:
-    row = {"project": "anchor", "source": source, "checked": START, "error": "anchor: not found"}
+    row = {"project": "anchor", "source": source, "error": "anchor: not found"}
+    row |= {"failing": START, "checked": START + DAY}
     with book.farm.ledger.write() as connection:
         connection.execute(insert(schema.sources).values(**row))
         connection.execute(insert(schema.sources).values(**{**row, "project": "of-no-file"}))
     (case,) = cases(book.farm, 1)
     assert (case.project, case.source, case.said) == ("anchor", source, "anchor: not found")
     assert case.propose == f"correct `{key}` of [source.{source}], or remove that table"
+    assert case.since == START
+
+
+def test_a_source_that_fails_for_hours_may_come_back(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is gone when every look of a day says so; one that succeeds in between begins anew."""
+    project = book.farm.projects["anchor"]
+    git = replace(project, sources={"trunk": project.sources["trunk"]})
+    errors = ["gone", "gone", "", "gone", "gone", "gone"]
+    listed = []
+    for hour, error in zip((0, 20, 40, 60, 80, 84), errors, strict=True):
+        good = None if error else Revision(label="x", source=contract.OwnSource())
+        answer = sources.Resolved(project="anchor", source="trunk", revision=good, error=error)
+        monkeypatch.setattr(sources, "_resolve", lambda *_, answer=answer: answer)
+        at = START + hour * 3600
+        sources.refresh(replace(book.farm, clock=lambda at=at: at), git)
+        listed.append([case.since for case in cases(book.farm, hour / 24)])
+    assert listed == [[], [], [], [], [], [START + 60 * 3600]]
 
 
 def test_tests_that_no_longer_collect_are_named_since_when(book: Book) -> None:

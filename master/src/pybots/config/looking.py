@@ -115,7 +115,9 @@ def _runner(folder: Path, about: metadata.Metadata, tests: str) -> Guesses:
         return chosen(
             "tox", "its tox settings run something else than the runners known here", ("py",)
         )
-    discover = ("discover", "-s", tests, *(("-t", ".") if "/" in tests else ())) if tests else ()
+    # A package's tests import each other by their full name; unittest refuses the top for anything else.
+    top = ("-t", ".") if (folder / tests / "__init__.py").is_file() else ()
+    discover = ("discover", "-s", tests, *top) if tests else ()
     return chosen("unittest", "nothing mentions another runner", discover)
 
 

@@ -19,6 +19,8 @@ from pybots.ledger import schema
 
 RED_SECONDS: Final = 14 * 86400.0
 """A control that has been red for this long will not mend itself."""
+GONE_SECONDS: Final = 86400.0
+"""A source that fails for this long at every look is gone; until then it may be the network."""
 UNCOLLECTED: Final = ("collection", "hollow")
 UNDECIDED: Final = ("infra", "unknown")
 
@@ -38,9 +40,12 @@ def cases(farm: Farm, connection: Connection, now: float) -> list[Upkeep]:
 
 
 def _lost(projects: dict[str, Project], connection: Connection) -> Iterator[Upkeep]:
-    """Sources that could not be had when they were last looked at."""
+    """Sources that could not be had at any look for a day."""
     rows = connection.execute(
-        select(sources).where(sources.c.error.is_not(None)).order_by(sources.c.project)
+        select(sources)
+        .where(sources.c.error.is_not(None))
+        .where(sources.c.checked - sources.c.failing >= GONE_SECONDS)
+        .order_by(sources.c.project)
     )
     for row in rows:
         project = projects.get(row.project)
@@ -49,7 +54,7 @@ def _lost(projects: dict[str, Project], connection: Connection) -> Iterator[Upke
             continue
         key = "git" if isinstance(source, GitBranch) else "index"
         yield Upkeep(
-            project=row.project, source=row.source, what="its source cannot be had", since=None,
+            project=row.project, source=row.source, what="its source cannot be had", since=row.failing,
             said=row.error,
             propose=f"correct `{key}` of [source.{row.source}], or remove that table",
         )  # fmt: skip

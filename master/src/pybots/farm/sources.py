@@ -22,7 +22,7 @@ from pypi_simple import (
     UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from pybots.core.model import GitBranch, IndexSource, Own, Project, Revision, Source
@@ -59,15 +59,19 @@ def refresh(farm: Farm, project: Project) -> list[Resolved]:
     now = farm.clock()
     with farm.ledger.write() as connection:
         for resolved in found:
-            values: dict[str, object] = {"checked": now, "error": resolved.error or None}
+            values: dict[str, Any] = {"checked": now, "error": resolved.error or None}
+            values["failing"] = now if resolved.error else None
             if resolved.revision:
                 values["label"] = resolved.revision.label
                 values["revision"] = msgspec.to_builtins(resolved.revision.source)
             key = {"project": resolved.project, "source": resolved.source}
+            again = {**values}
+            if resolved.error:
+                again["failing"] = func.coalesce(schema.sources.c.failing, now)
             connection.execute(
                 insert(schema.sources)
                 .values(**key, **values)
-                .on_conflict_do_update(index_elements=list(key), set_=values)
+                .on_conflict_do_update(index_elements=list(key), set_=again)
             )
     return found
 

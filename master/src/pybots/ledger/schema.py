@@ -86,6 +86,7 @@ sources = Table(  # what each project's sources resolved to, last time anybody l
     Column("revision", JSON),  # contract.SdistSource or GitSource
     Column("checked", Float, nullable=False),
     Column("error", Text),
+    Column("failing", Float),  # since when there is an error, at every look
 )
 
 lanes = Table(
