@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,12 @@ def test_a_ledger_of_a_newer_pybots_is_refused_in_words(
     capsys.readouterr()
     assert cli.main(["init", "--farm", str(tmp_path)]) == cli.CONFIG_ERROR
     assert "which a newer Pybots has written" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pybots project schema | head`: the pipe is closed at its other end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["project", "schema"]) == cli.BROKEN_PIPE

@@ -181,3 +181,8 @@ def test_the_schema_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(capsys.readouterr().out)
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == {"title", "source", "test"}
+    tables = (schema, *schema["$defs"].values())
+    assert len(tables) > 5 and all(one["additionalProperties"] is False for one in tables)
+    values = [value for one in tables for value in one["properties"].values()]
+    assert all("description" in one or "$ref" in one or one.get("title") == "Env" for one in values)
+    assert not any(choice == {"type": "null"} for one in values for choice in one.get("anyOf", ()))

@@ -22,6 +22,7 @@ from pybots.cli import parser
 from pybots.config.closed import _model_in
 from pybots.config.errors import shown
 from pybots.config.farm import FarmConfig
+from pybots.config.meanings import MEANINGS
 from pybots.config.projects import ProjectFile
 from pybots_worker.settings import WorkshopSettings
 
@@ -67,6 +68,14 @@ def test_every_key_is_documented_with_its_default(
     name: str, path: Path, model: type[BaseModel]
 ) -> None:
     assert documented(name, path) == dict(keys(model))
+
+
+def test_editors_show_the_words_of_the_reference() -> None:
+    """`pybots project schema` describes each key as the table does. To accept new words, write them in both."""
+    text = (TOP / "projects" / "README.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- reference: projects/*.toml -->")[2].partition("<!-- end -->")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]* \| (.+) \|$", table, re.MULTILINE)
+    assert dict(rows) == dict(MEANINGS)
 
 
 def test_every_key_of_a_worker_is_documented_with_its_default() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from pybots import (
@@ -24,6 +25,8 @@ from pybots.config.errors import ConfigErrors
 from pybots.ledger.migrate import SchemaError
 
 CONFIG_ERROR = 3
+BROKEN_PIPE = 141
+"""As a shell says of a process that SIGPIPE ended."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,12 +56,17 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return status
     except (ConfigErrors, SchemaError) as error:
         print(error, file=sys.stderr)
         return CONFIG_ERROR
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 if __name__ == "__main__":

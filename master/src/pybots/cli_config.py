@@ -19,6 +19,7 @@ from pybots.config.checks import name as check_name
 from pybots.config.errors import Problem, refuse
 from pybots.config.examine import examine
 from pybots.config.looking import look_at
+from pybots.config.meanings import explained
 from pybots.config.projects import ProjectFile, examine_project
 from pybots.config.scaffold import BLIND, Guesses, draft
 from pybots.core.model import GitBranch, Own, Project, Source
@@ -274,7 +275,7 @@ def _from(source: Source) -> dict[str, Any]:
 
 
 def main_schema(arguments: argparse.Namespace) -> int:
-    print(json.dumps(ProjectFile.model_json_schema(), indent=2))
+    print(json.dumps(explained(ProjectFile.model_json_schema()), indent=2, ensure_ascii=False))
     return OK
 
 
