@@ -61,19 +61,21 @@ def read(path: Path) -> Document:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
         words = _PLACE.sub("", str(error))
-        return refused(f"is not TOML: {words}", _syntax_mend(text, line), line)
+        return refused(f"is not TOML: {words}", _syntax_mend(text, line, words), line)
     except RecursionError:
         return refused("is nested too deeply", "flatten it")
     except ValueError:  # Python's own limit of digits
         return refused("has a number that is too long", "write a smaller one")
 
 
-def _syntax_mend(text: str, number: int) -> str:
-    """The line in question, and the usual slip when it is one."""
+def _syntax_mend(text: str, number: int, words: str) -> str:
+    """The line in question, or the usual slip when it is one."""
     lines = text.splitlines()
     line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    if re.fullmatch(r"[\w.-]+\s*=\s*[A-Za-z/~][^\"'\[\]{}]*", line):
-        return f"put the value in quotes: {shown(line)}"
+    if plain := re.fullmatch(r"([\w.-]+\s*=\s*)([A-Za-z/~][^\"'\[\]{}]*)", line):
+        return f"put the value in quotes: {plain[1][:80]}{shown(plain[2])}"
+    if words == "Cannot overwrite a value":
+        return f"this key is there already, remove one: {shown(line)}"
     return f"look at {shown(line)}" if line else ""
 
 
