@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         return CONFIG_ERROR
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not be tried again at exit
+    except BrokenPipeError:
+        # `| head` has seen enough; what is still buffered must not be tried again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
 
