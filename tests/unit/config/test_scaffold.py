@@ -109,6 +109,7 @@ def test_the_tests_needs_come_from_tox_where_nothing_else_names_them(tmp_path: P
         tox_dot_ini="[testenv]\ndeps =\n    pytest>=8\n    -r{toxinidir}/requirements/test.txt\n    py312: mock\n"
         "    -r ../x.txt\n    -e .\nextras = all, x\ncommands = pytest {posargs}\n",
         requirements__test_dot_txt="mock\n",
+        setup_dot_py="",
     )
     guesses = look_at(tree)
     assert (guesses.runner, guesses.requirements, guesses.extras) == (
@@ -137,7 +138,9 @@ def test_what_a_nox_session_installs_is_what_the_tests_need(tmp_path: Path) -> N
         "    session.install('-r', 'dev.txt', '-r', '../x.txt')\n    session.install('.[a,b]', 'mock>=4', '-e', name)\n"
         "    session.run('pytest', *session.posargs)\n@nox.session\ndef docs(s): s.install('sphinx')\n"
     )
-    guesses = look_at(make_tree(tmp_path, noxfile_dot_py=text, dev_dot_txt="mock\n"))
+    guesses = look_at(
+        make_tree(tmp_path, noxfile_dot_py=text, dev_dot_txt="mock\n", setup_dot_py="")
+    )
     assert guesses.runner == "pytest" and "noxfile.py" in guesses.why["requirements"]
     assert (guesses.requirements, guesses.requirement_files) == (
         ("mock>=4", "pytest"),
@@ -196,7 +199,7 @@ def test_extras_are_seen_wherever_a_setup_py_leaves_them(tmp_path: Path) -> None
         ("test",),
         (),
     )
-    old = make_tree(tmp_path / "b", pytest_dot_ini="")
+    old = make_tree(tmp_path / "b", pytest_dot_ini="", setup_dot_py="")
     (old / "frog.egg-info").mkdir()
     (old / "frog.egg-info/requires.txt").write_text(
         "six\n\n[dev]\npytest<9\n\n[docs:sys_platform=='x']\npytest\n"
@@ -261,6 +264,25 @@ def test_toxs_toml_and_its_commands_are_understood(tmp_path: Path) -> None:
         tests__test_a_dot_py="",
     )
     assert look_at(unsure).args == ("discover", "-s", "tests")
+
+
+def test_a_project_in_a_folder_below_is_found_there(tmp_path: Path) -> None:
+    """Or its tests above it; and where nothing installs it, nothing is installed."""
+    below = {
+        "python__pyproject_dot_toml": "[project]\nname = 'frog'\n[tool.pytest.ini_options]\nx = 1"
+    }
+    both = make_tree(tmp_path / "a", **below, python__tests__test_a_dot_py="")
+    (both / "python/test-requirements.txt").write_text("pytest")
+    guesses = look_at(both)
+    assert (guesses.path, guesses.directory, guesses.title) == ("python", "python", "frog")
+    assert guesses.requirement_files == ("python/test-requirements.txt",)
+    above = look_at(make_tree(tmp_path / "b", **below, tests__test_a_dot_py=""))
+    assert (above.path, above.directory, above.args) == ("python", ".", ("discover", "-s", "tests"))
+    assert 'path = "python"  # a guess: ' in draft("frog", index="x", git="", guesses=above)
+    tools = "[dependency-groups]\ntest = ['pytest']\n[tool.ruff]\nx = 1"
+    nothing = look_at(make_tree(tmp_path / "c", pyproject_dot_toml=tools, tests__test_a_dot_py=""))
+    (tmp_path / "frog.toml").write_text(draft("frog", index="x", git="", guesses=nothing))
+    assert load_project(tmp_path / "frog.toml").install.project is False
 
 
 def test_the_repository_that_the_metadata_names_is_proposed_as_trunk(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pybots.config import checks, envs, metadata, strange
+from pybots.config import checks, envs, layout, metadata, strange
+from pybots.config.layout import NOT_AT_TOP, NOT_ITS_OWN
 from pybots.config.scaffold import Guesses
 
 TEST_NAMES: Final = ("tests", "test", "testing")
@@ -24,12 +25,6 @@ REQUIREMENT_FILES: Final = tuple(
         r"(dev|ci)[-_.]requirements\.txt",
     )
 )
-NOT_ITS_OWN: Final = frozenset(
-    {"tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "third_party"}
-)
-"""Folders whose packages are not the project, and whose C is not compiled for its users."""
-NOT_AT_TOP: Final = frozenset({*NOT_ITS_OWN, "vendor", "tools", "scripts", "utils"})
-"""The same at the top of the tree; inside a package they may be anything."""
 COMPILING: Final = re.compile(
     r"ext_?-?modules|\bExtension\(|cythonize|cffi_modules|rust_extensions|RustExtension|maturin|mesonpy|scikit[-_]build"
 )
@@ -41,6 +36,28 @@ LANGUAGES: Final = {
 
 def look_at(folder: Path) -> Guesses:
     """Guess from pyproject.toml, tox.ini, noxfile.py, setup.cfg, PKG-INFO and the layout."""
+    where = layout.home(folder)
+    if where == ".":
+        return _look(folder)
+    if not where:
+        bare = replace(_look(folder), extras=(), editable=False)
+        return _guess(
+            bare, "there is no pyproject.toml or setup.py that installs it", project=False
+        )
+    inside = _look(folder / where)
+    found = _look(folder) if inside.testless else _below(inside, where)
+    return _guess(found, "what installs it is there", path=where)
+
+
+def _below(guesses: Guesses, where: str) -> Guesses:
+    """What was seen in a folder of the tree, as the top sees it."""
+    files = tuple(f"{where}/{name}" for name in guesses.requirement_files)
+    directory = where if guesses.directory == "." else f"{where}/{guesses.directory}"
+    found = _guess(guesses, "its tests are there", directory=directory)
+    return replace(found, requirement_files=files)
+
+
+def _look(folder: Path) -> Guesses:
     about = metadata.read(folder)
     tests = _tests(folder)
     guesses = _runner(folder, about, tests)

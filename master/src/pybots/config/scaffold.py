@@ -28,6 +28,8 @@ class Guesses:
     runner: str = "pytest"
     args: tuple[str, ...] = ()
     directory: str = "."
+    project: bool = True
+    path: str = "."
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
@@ -63,6 +65,8 @@ def draft(name: str, *, index: str, git: str, guesses: Guesses) -> str:
         *_sources(name, index, git, guesses),
         "",
         "[install]",
+        *([] if guesses.project else [f"project = false{_because(guesses, 'project')}"]),
+        *([] if guesses.path == "." else _keys(guesses, "path")),
         *_keys(guesses, "extras", "groups", "requirements", "requirement_files", "editable"),
         "",
         "[test]",
