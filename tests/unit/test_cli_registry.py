@@ -40,6 +40,24 @@ def test_show_says_what_the_farm_will_do(
         assert words in said, words
 
 
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ("", "; failed tests again up to 3 times alone"),
+        ("retries = 0", "; what failed is not run again"),
+        ('runner = "command"\nargs = ["make"]', "; all of it once more when it fails"),
+    ],
+)
+def test_show_says_what_becomes_of_failures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], test: str, words: str
+) -> None:
+    """As the kit does it: a command knows no single tests."""
+    given = SMALL.replace('runner = "pytest"', test) if "runner" in test else f"{SMALL}\n{test}\n"
+    (tmp_path / "x.toml").write_text(given)
+    assert run("project", "show", tmp_path / "x.toml", "--farm", tmp_path) == 0
+    assert words in capsys.readouterr().out
+
+
 def test_show_of_tox_names_the_forced_environment(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,11 +78,12 @@ def test_upkeep_lists_what_wants_a_look(tmp_path: Path, capsys: pytest.CaptureFi
     assert "no project file wants a look" in capsys.readouterr().out
     ledger = open_ledger(folder.ledger)
     with ledger.write() as connection:
-        row = {"project": "x", "source": "release", "checked": 1.0, "error": "gone\x1b[2J"}
+        row = {"project": "x", "source": "release", "error": "gone\x1b[2J"}
+        row |= {"failing": 1.0, "checked": 1e5}
         connection.execute(insert(schema.sources).values(**row))
     ledger.close()
     assert run("project", "upkeep", "--farm", tmp_path) == 1
     said = capsys.readouterr().out
-    assert "x (release): its source cannot be had" in said and "\x1b" not in said
+    assert "x (release): its source cannot be had since 1970-01-01" in said and "\x1b" not in said
     assert run("project", "upkeep", "--json", "--farm", tmp_path) == 1
     assert json.loads(capsys.readouterr().out)[0]["propose"].startswith("correct `index`")

@@ -204,9 +204,18 @@ def _testing(project: Project) -> Iterator[str]:
         yield shlex.join(services.preparing(project.services))
     yield shlex.join(services.around(project.services, plan.argv))
     where = project.test.directory
-    yield f"  in the source tree{'' if where in ('', '.') else ', ' + where}; failed tests again up to {project.test.retries} times alone"
+    yield f"  in the source tree{'' if where in ('', '.') else ', ' + where}; {_again(project.test)}"
     for name, value in {**services.environment(project.services), **plan.env}.items():
         yield f"  {name}={shlex.quote(value)}"
+
+
+def _again(test: contract.Test) -> str:
+    """What becomes of failed tests."""
+    if not test.retries:
+        return "what failed is not run again"
+    if not plans.plan(test).tells:
+        return "all of it once more when it fails"
+    return f"failed tests again up to {test.retries} times alone"
 
 
 _NO_INTERPRETER: Final = contract.InterpreterRef(

@@ -45,7 +45,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "test.args": "the runner's own arguments, as after `python -m pytest`, `python -m unittest` …; of `django`: of its runtests.py; of `tox`: the environment, of `nox`: the session, and then what follows `--` there; of `regrtest`: as after `python -m test`; of `command`: the whole command",
     "test.directory": "where in the tree the tests are run",
     "test.results": "of `command`: the JUnit file it writes, from where it runs; empty: exit status only",
-    "test.retries": "how often failing tests are run again alone in the same build, and then once in order, to know the flaky ones; `0`: never. Each such run may last twice as long as all tests did at first, or a minute; what hangs in it is not tried again",
+    "test.retries": "how often failing tests are run again alone in the same build, and then once in order, to know the flaky ones; `0`: never. Each such run may last twice as long as all tests did at first, or a minute; what hangs in it is not tried again. A `command` without such tests is run once more as a whole",
     "env.<NAME>": "environment variables of installing and testing",
 }
 """As in the table, with its marks."""
