@@ -260,6 +260,20 @@ def test_the_dependency_that_did_it_is_found_on_its_axis(
     assert "forgotten" in found["failure"]
 
 
+def test_a_session_in_the_background_gives_its_jobs_every_signal(laptop: Laptop) -> None:
+    """A shell's background ignores SIGINT, nohup SIGHUP; a suite that sends them to itself would fail only there."""
+    path = laptop.file("anchor")
+    ignored = '["sh", "-c", "! grep SigIgn:.*[1-9a-f] /proc/self/status"]'
+    head = path.read_text().partition("[test]")[0]
+    path.write_text(f'{head}[test]\nrunner = "command"\nargs = {ignored}\n')
+    command = laptop.command("try", path, "--commit", laptop.shas["start"])
+    done = subprocess.run(
+        ["sh", "-c", 'trap "" INT HUP QUIT; exec "$@"', "sh", *command],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_registrys_table_is_made_once_and_kept(laptop: Laptop) -> None:
     """Both sides are run; the second time nothing is, and a page gets the same table."""
     anchor, page = laptop.file("anchor"), laptop.folder.parent / "page.md"

@@ -25,6 +25,7 @@ from pybots.farm import git, local, sources
 from pybots.farm.home import Farm, open_farm
 from pybots.farm.jobs import prepare_source
 from pybots.farm.setup import make_folder, write_settings
+from pybots.laptop.workbench import unignore
 from pybots.ledger.engine import set_note
 from pybots.store import Stored, StoreError
 from pybots_worker import contract
@@ -113,6 +114,7 @@ class _Try:
 
     def run(self, console: Console, *, quiet: bool) -> contract.Report:
         settings = WorkshopSettings(name=local.NAME, local=True)
+        unignore()
         workshop = Workshop(self.farm.folder.worker, settings)
         blob = self._interpreter(workshop, console, quiet)
         revision = sources.known(self.farm, self.project.name, self.source)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,16 @@ def default_folder() -> Path:
 
 def silent(_stream: str, _data: bytes) -> None:
     """A sink for logs nobody reads."""
+
+
+def unignore() -> None:
+    """Let jobs have the signals that we were told to ignore, by nohup or a shell's background: tests send them to
+    themselves. To us a handler that does nothing is the same. (A worker's jobs have them anyway.)"""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # those are Python's
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @contextmanager
@@ -153,6 +164,7 @@ def open_bench(
 
     `cpython` names the repository, `revisions` what a mirror of it must have. Raises LaptopError, git.GitError,
     local.LocalError, ConfigErrors."""
+    unignore()
     made = make_folder(folder)
     changes: dict[str, Any] = {"index.poll_minutes": 60}
     if cpython:
