@@ -46,6 +46,61 @@ def resident(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+class Slot(pb.Referenceable):
+    """Takes an order, and is gone before it is done."""
+
+    def __init__(self, taken: Any) -> None:
+        self._taken = taken
+
+    def remote_startBuild(self) -> None:
+        pass
+
+    def remote_startCommand(self, *_: object) -> None:
+        if not self._taken.called:
+            self._taken.callback(None)
+
+
+class Taker(Mind):
+    """A worker with slots."""
+
+    def __init__(self, taken: Any) -> None:
+        self._taken = taken
+
+    def remote_getWorkerInfo(self) -> dict[str, object]:
+        return {"worker_commands": {"pybots": "1"}, "system": "posix", "numcpus": 1}
+
+    def remote_setBuilderList(self, wanted: Any) -> dict[str, object]:
+        return {name: Slot(self._taken) for name, _folder in wanted}
+
+
+def take_and_go(yard: Yard, name: str, password: str) -> None:
+    """Log in, take the first order that comes, and hang up. Raises when none comes in time."""
+    run_reactor()
+
+    def attempt() -> Any:
+        taken, factory = defer.Deferred(), pb.PBClientFactory()
+        port = yard.farm.config.buildbot.pb_port
+        connector = reactor.connectTCP("127.0.0.1", port, factory, bindAddress=(HERE, 0))
+
+        def refused(failure: Any) -> None:
+            if not taken.called:
+                taken.errback(RuntimeError(failure.getErrorMessage() or "refused"))
+
+        kept: list[Any] = []  # what the master gave; who forgets it has logged out
+        asked = factory.login(UsernamePassword(name.encode(), password.encode()), Taker(taken))
+        asked.addCallbacks(kept.append, refused)
+        taken.addTimeout(4 * PATIENCE, reactor)
+
+        def over(result: Any) -> Any:
+            kept.clear()
+            connector.disconnect()
+            return result
+
+        return taken.addBoth(over)
+
+    threads.blockingCallFromThread(reactor, attempt)
+
+
 def log_in(yard: Yard, name: str, password: str, stay: float = 0.0) -> str:
     """How a login ended: "" when it was granted (it is then kept for `stay` seconds), else what was said."""
     run_reactor()

@@ -3,8 +3,12 @@ when it is well. Beside it another worker goes on."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,9 +16,10 @@ import pytest
 from sqlalchemy import update
 from tests.hard import farm_yard
 from tests.hard.farm_yard import ADMIN, Yard
-from tests.hard.knocking import log_in
+from tests.hard.knocking import log_in, take_and_go
 
 from pybots.core.health import HOUR, MOST_PARTINGS
+from pybots.farm.workers import set_state
 from pybots.ledger import schema
 from pybots_worker import farmlink, settings, signs
 from pybots_worker.farmlink import Way
@@ -102,6 +107,72 @@ def test_a_wrong_clock_is_quarantined_at_once_and_forgiven_when_it_is_right(yard
     yard.wait(lambda: attic(yard).state == "approved", "the release", 60)
     yard.wait(lambda: told(yard, "attic gets no work"), "the letters")
     assert told(yard, "attic gets no work") == sorted([ADMIN, OWNER]), "one each"
+
+
+def narrow(yard: Yard, size: str) -> None:
+    """From its next start on attic lives on a disk of its own, of this size: a file system in memory that nobody else sees."""
+    root = yard.farm.folder.root / "attic"
+    settings.change(root, {"farm": yard.farm.config.url, "credential": credential(yard)})
+    folder = str(root)
+    [program] = [one for one in yard.more if one.name == "attic"]
+    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    words = ["unshare", *rights, "--mount", "sh", "-ec", NARROW, "sh", folder, size]
+    if subprocess.run([*words, "true"], check=False).returncode:
+        pytest.skip("no file system may be mounted here, not even in a namespace of one's own")
+    kit = [sys.executable, "-m", "pybots_worker.cli", "run", "--root", folder]
+    code = f"import os; os.execvp('unshare', {[*words, *kit]!r})"
+    yard.more[yard.more.index(program)] = replace(program, arguments=("-c", code))
+
+
+NARROW = """
+kept=$(mktemp -d)
+cp -a "$1/worker.toml" "$1/password" "$kept"
+mount -t tmpfs -o size="$2" none "$1"
+cp -a "$kept"/* "$1"
+rm -r "$kept"
+shift 2
+exec "$@"
+"""
+
+
+def test_a_worker_without_room_is_given_nothing_until_it_has_some(yard: Yard) -> None:
+    """The kit itself says what is free on its disk, when it starts and every ten minutes."""
+    [plain] = [one for one in yard.more if one.name == "attic"]
+    yard.stop("attic")
+    narrow(yard, "1g")
+    yard.start("attic")
+    quarantined(yard, "only 1.0 GiB are free on its disk")
+    yard.stop("attic")
+    narrow(yard, "4g")
+    yard.start("attic")
+    yard.wait(lambda: attic(yard).state == "approved", "the release", 60)
+    yard.stop("attic")
+    yard.more[[one.name for one in yard.more].index("attic")] = plain
+    yard.start("attic")
+    connected(yard)
+
+
+def test_a_worker_that_takes_work_and_goes_is_quarantined_when_others_do_it(yard: Yard) -> None:
+    """It logs in as a worker does, takes orders, and is gone; local does what it lost. The admin has to look at it."""
+    yard.stop("attic")
+    yard.hire("sieve", "Mallory")
+    password = (yard.farm.folder.root / "sieve" / "password").read_text().strip()
+    yard.wait(lambda: not log_in(yard, "sieve", password), "the master's knowledge of it")
+    for _ in range(3):
+        set_state(yard.farm, "local", "paused")
+        sha = yard.commit("good-c-change")
+        for _ in range(2):  # a third time would be the build's last
+            take_and_go(yard, "sieve", password)
+        set_state(yard.farm, "local", "approved")
+        assert yard.verdict(sha, "sprout").verdict == "passed"
+
+    def sieve() -> Any:
+        return yard.rows(workers, workers.c.name == "sieve")[0]
+
+    yard.start("attic")  # news of any worker makes the watchdog look, else it does once a minute
+    connected(yard)
+    yard.wait(lambda: sieve().state == "quarantined", "the quarantine", 90)
+    assert "builds in a day that other workers finished" in sieve().reason
 
 
 def test_a_connection_that_comes_and_goes_is_quarantined_until_it_holds(yard: Yard) -> None:

@@ -228,7 +228,8 @@ class Login(BotFactory):
     refused: Callable[[], None] = staticmethod(lambda: None)
 
     def failedToGetPerspective(self, why: Any, broker: Any) -> None:
-        log.msg(f"the master refused this worker: {why.getErrorMessage()}")
+        said = why.getErrorMessage() or "it knows no such name with this credential"
+        log.msg(f"the master refused this worker: {said}")
         self.refused()
         self._failedAttempts += 1
         self._reactor.callLater(

@@ -147,7 +147,14 @@ def _doctor(options: argparse.Namespace) -> int:
     return WELL if found.ok else TROUBLE
 
 
+def _expect_worker(root: Path) -> None:
+    """Raises JoinError."""
+    if not (root / settings.FILE).exists():
+        raise JoinError(f"there is no worker in {root}: `pybots-worker join` makes one")
+
+
 def _pause(options: argparse.Namespace) -> int:
+    _expect_worker(options.root)
     until = time.time() + _seconds(options.length) if options.length else None
     signs.pause(options.root, until)
     _tell(options.root)
@@ -158,6 +165,7 @@ def _pause(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
+    _expect_worker(options.root)
     signs.resume(options.root)
     _tell(options.root)
     print("working again")
@@ -205,6 +213,7 @@ def _phase(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    _expect_worker(options.root)
     # Only here: Twisted takes a while to import, and the other commands need none of it.
     from pybots_worker import bot
 

@@ -173,6 +173,8 @@ def _words(error: object) -> str:
             return f"its certificate is not to be trusted here: {error.verify_message}"
         case ssl.SSLError():
             return f"no TLS is spoken there ({error}): is the address right?"
+        case http.client.RemoteDisconnected():
+            return "it hangs up: does it speak https, is the address right?"
         case ConnectionRefusedError():
             return "nothing listens there: is the farm up, and the address right?"
         case socket.gaierror():
@@ -200,4 +202,5 @@ def _refusal(way: Way, error: urllib.error.HTTPError) -> Exception:
     said = plain(str(words)) or f"{error.code} {error.reason}"
     if error.code in (400, 401, 403):
         return Turned(said)
-    return LinkError(f"{way.url}: {said}")
+    hint = ": is the address right?" if error.code == 404 and not words else ""
+    return LinkError(f"{way.url}: {said}{hint}")

@@ -25,7 +25,7 @@ from pybots_worker.settings import WorkshopSettings
 from pybots_worker.welcome import Code, Join, Joined
 
 UNDER_WAY: Final = "joining.json"
-"""While the answer is awaited: which code was sent with which credential, so that asking again is harmless."""
+"""Which code was sent with which credential, so that asking again is harmless, while the answer is awaited and ever after."""
 OURS: Final = ("cache", "jobs", "gone", "venv", settings.FILE, UNDER_WAY, signs.PAUSED, signs.LOCK)
 """What `leave` removes from the worker's folder; anything else there is its owner's."""
 
@@ -113,7 +113,7 @@ def _cap(megabytes: int) -> str:
 def join(
     root: Path, way: Way, code: Code, planned: WorkshopSettings, facts: Facts, wishes: Wishes
 ) -> Joined:
-    """Exchange the invitation and write worker.toml. Killed at any line, the same command may be given again.
+    """Exchange the invitation and write worker.toml. Killed at any line, or well, the same command may be given again.
 
     Raises JoinError, farmlink.LinkError, farmlink.Turned."""
     root.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,6 @@ def _join(
     if way.ca:
         values |= {"ca": way.ca, "ca_for_web": way.strict}
     settings.change(root, values)
-    (root / UNDER_WAY).unlink(missing_ok=True)
     return answer
 
 

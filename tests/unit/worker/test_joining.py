@@ -16,7 +16,7 @@ import pytest
 
 from pybots.farm import authority
 from pybots.farm.home import Folder
-from pybots_worker import farmlink, joining, settings, welcome
+from pybots_worker import cli, farmlink, joining, settings, welcome
 from pybots_worker.facts import Facts
 from pybots_worker.farmlink import LinkError, Way
 from pybots_worker.joining import JoinError, Wishes
@@ -76,7 +76,33 @@ def test_of_two_joins_at_once_one_is_told_so(
     monkeypatch.setattr(farmlink, "join", meanwhile)
     assert join(tmp_path).name == "attic"
     assert refused and "is under way" in refused[0]
-    assert {path.name for path in tmp_path.iterdir()} == {settings.FILE}
+    assert {path.name for path in tmp_path.iterdir()} == {settings.FILE, joining.UNDER_WAY}
+
+
+def test_the_same_command_again_sends_the_same_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped with Ctrl-C, the volunteer pastes it again: the farm gives a used code's own worker the same answer."""
+    sent: list[str] = []
+    monkeypatch.setattr(
+        farmlink, "join", lambda _, asked: sent.append(asked.credential) or answer()
+    )
+    for _ in range(2):
+        join(tmp_path)
+    assert sent[0] == sent[1] == settings.load(tmp_path).credential
+    other = welcome.read_code(f"pybots1-{'b' * 26}-0")
+    joining.join(tmp_path, FARM, other, WorkshopSettings(), FACTS, Wishes())
+    assert sent[2] != sent[0]
+
+
+@pytest.mark.parametrize("command", ["run", "pause", "resume"])
+def test_where_no_worker_is_there_is_nothing_to_do(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "nowhere"
+    assert cli.main([command, "--root", str(root)]) == 1
+    assert "`pybots-worker join` makes one" in capsys.readouterr().err
+    assert not root.exists()
 
 
 def test_what_a_farm_says_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
