@@ -129,6 +129,8 @@ def test_other_commands_are_left_to_tox_and_nox(tmp_path: Path) -> None:
     text = "import nox\n@nox.session(python=['3.12'])\ndef unit_tests(session): ...\n@nox.session\ndef docs(s): ...\n"
     nox = make_tree(tmp_path / "b", noxfile_dot_py=text)
     assert (look_at(nox).runner, look_at(nox).args) == ("nox", ("unit_tests",))
+    named = text.replace("@nox.session(", "@nox.session(name='unit-tests', ")
+    assert look_at(make_tree(tmp_path / "c", noxfile_dot_py=named)).args == ("unit-tests",)
 
 
 def test_what_a_nox_session_installs_is_what_the_tests_need(tmp_path: Path) -> None:
@@ -310,6 +312,8 @@ NASTY = {
     "addresses": '[project]\nname = "x\\u0000\\n"\n[project.urls]\nHomepage = "https://["\nBugs = "http://a\\u001b"\n'
     f'Source = "https://github.com/{"a" * 5000}/b"',
     "markers": f"[testenv]\ndeps = x; {'(' * 5000}\ncommands = python -m unittest 'unclosed\n",
+    "decorator": f"import nox\n@nox{'.a' * 2000}\ndef tests(s): s.install('x')",
+    "ends": "[testenv]\nextras = a- b_ -c\n",
     "session": "import nox\n@nox.session\ndef tests(s): s.install('x; "
     + "(" * 5000
     + "', '-r', '\\0')",

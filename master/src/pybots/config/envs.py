@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from pybots.config import strange
+from pybots.config import metadata, strange
 
 FACTOR: Final = re.compile(r"^[\w.!,{}-]+\s*:\s+")
 """`py312,lint: pytest`: a line for some environments only."""
@@ -121,7 +121,7 @@ def _lines(text: str) -> list[str]:
 
 def _names(text: str) -> list[str]:
     words = re.split(r"[\s,]+", " ".join(_lines(text)))
-    return [word for word in words if re.fullmatch(r"[A-Za-z0-9][\w.-]*", word)]
+    return [word for word in words if metadata.NAME.fullmatch(word)]
 
 
 def of_nox(text: str) -> Told:
@@ -131,10 +131,10 @@ def of_nox(text: str) -> Told:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Told()
     sessions = {
-        node.name: node
+        _session_name(node): node
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
-        and any("session" in ast.dump(d) for d in node.decorator_list)
+        and any(_is_session(decorator) for decorator in node.decorator_list)
     }
     wanted = [name for name in sessions if name in ("tests", "test", "unit", "unittests", "pytest")]
     name = next(iter(wanted or [name for name in sessions if "test" in name]), "")
@@ -148,6 +148,23 @@ def of_nox(text: str) -> Told:
         files=tuple(file for file in files if strange.plain_path(file)),
         extras=tuple(name for text in extras for name in _names(text)),
     )
+
+
+def _is_session(decorator: ast.expr) -> bool:
+    """`@nox.session`, `@session(…)`, `@nox_poetry.session`."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return "session" in name
+
+
+def _session_name(function: ast.FunctionDef) -> str:
+    """What the decorator calls it: `@nox.session(name="unit")`; else the function's name."""
+    for decorator in function.decorator_list:
+        for given in decorator.keywords if isinstance(decorator, ast.Call) else ():
+            plain = given.value.value if isinstance(given.value, ast.Constant) else None
+            if given.arg == "name" and isinstance(plain, str) and plain.isprintable() and plain:
+                return plain
+    return function.name
 
 
 def _installed(session: ast.FunctionDef) -> list[str]:

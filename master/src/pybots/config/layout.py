@@ -44,3 +44,30 @@ def installable(folder: Path) -> bool:
             for name in strange.sections(strange.text(folder, "setup.cfg")).sections()
         )
     )
+
+
+def tests_in(folder: Path) -> str:
+    """The folder of the tests, from the top; "" when none is seen."""
+    places = [folder / "tests", folder / "test"]
+    for pattern in ("*/tests", "src/*/tests", "*/test", "src/*/test"):
+        places += sorted(folder.glob(pattern))
+    found = (path.relative_to(folder).as_posix() for path in places if strange.inside(folder, path))
+    return next(
+        (name for name in found if (folder / name).is_dir() and strange.plain_path(name)), ""
+    )
+
+
+def has_test_files(folder: Path) -> bool:
+    """Whether anything is named as tests are."""
+    return any(
+        next(folder.glob(f"**/{name}"), None)
+        for name in ("test_*.py", "*_test.py", "tests.py", "testing/*.py")
+    )
+
+
+def has_source(folder: Path, end: str) -> bool:
+    found = (path.relative_to(folder).parts[:-1] for path in folder.glob(f"**/*.{end}"))
+    return any(
+        not NOT_ITS_OWN.intersection(parts) and not NOT_AT_TOP.intersection(parts[:1])
+        for parts in found
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pybots.config import checks, envs, layout, metadata, strange
-from pybots.config.layout import NOT_AT_TOP, NOT_ITS_OWN
+from pybots.config.layout import NOT_AT_TOP
 from pybots.config.scaffold import Guesses
 
 TEST_NAMES: Final = ("tests", "test", "testing")
@@ -59,7 +59,7 @@ def _below(guesses: Guesses, where: str) -> Guesses:
 
 def _look(folder: Path) -> Guesses:
     about = metadata.read(folder)
-    tests = _tests(folder)
+    tests = layout.tests_in(folder)
     guesses = _runner(folder, about, tests)
     if guesses.runner not in ("tox", "nox"):
         guesses = _needs(folder, about, guesses)
@@ -70,7 +70,7 @@ def _look(folder: Path) -> Guesses:
         homepage=_allowed(checks.web_address, about.homepage),
         tracker=_allowed(checks.web_address, about.tracker),
         repository=about.repository,
-        testless=not tests and not _test_files(folder),
+        testless=not tests and not layout.has_test_files(folder),
     )
 
 
@@ -122,9 +122,8 @@ def _runner(folder: Path, about: metadata.Metadata, tests: str) -> Guesses:
     if tests and any("import pytest" in strange.text(folder, str(path.relative_to(folder)))
                      for path in strange.files(folder, f"{tests}/**/*.py")):  # fmt: skip
         return chosen("pytest", "its tests import it", where)
-    if any(strange.files(folder, "conftest.py")) or any(
-        strange.files(folder, f"{tests or 'tests'}/**/conftest.py")
-    ):
+    below = strange.files(folder, f"{tests}/**/conftest.py") if tests else ()
+    if any(strange.files(folder, "conftest.py")) or any(below):
         return chosen("pytest", "there is a conftest.py", where)
     if nox.session:
         return chosen("nox", "its noxfile.py has this session", (nox.session,))
@@ -254,7 +253,7 @@ def _compiled(folder: Path, about: metadata.Metadata, guesses: Guesses) -> Guess
     build = "".join(
         strange.text(folder, name) for name in ("setup.py", "setup.cfg", "pyproject.toml")
     )
-    facts = {fact for end, fact in LANGUAGES.items() if _has_source(folder, end)}
+    facts = {fact for end, fact in LANGUAGES.items() if layout.has_source(folder, end)}
     if not facts or (build and not COMPILING.search(build)):
         return guesses
     found = _guess(guesses, "it has code to compile", wants=tuple(sorted({"compiler", *facts})))
@@ -268,14 +267,6 @@ def _compiled(folder: Path, about: metadata.Metadata, guesses: Guesses) -> Guess
     return found
 
 
-def _has_source(folder: Path, end: str) -> bool:
-    found = (path.relative_to(folder).parts[:-1] for path in folder.glob(f"**/*.{end}"))
-    return any(
-        not NOT_ITS_OWN.intersection(parts) and not NOT_AT_TOP.intersection(parts[:1])
-        for parts in found
-    )
-
-
 def _import_name(folder: Path, about: metadata.Metadata) -> str:
     """A package of the distribution's name, else the first there is, else the name made to one that can be imported."""
     places = [
@@ -287,22 +278,3 @@ def _import_name(folder: Path, about: metadata.Metadata) -> str:
     wanted = re.sub(r"\W", "_", about.name.lower())
     close = next((name for name in names if name.lower() == wanted), "")
     return close or next(iter(names), "") or _allowed(checks.module, wanted)
-
-
-def _tests(folder: Path) -> str:
-    """The folder of the tests, from the top; "" when none is seen."""
-    places = [folder / "tests", folder / "test"]
-    for pattern in ("*/tests", "src/*/tests", "*/test", "src/*/test"):
-        places += sorted(folder.glob(pattern))
-    found = (path.relative_to(folder).as_posix() for path in places if strange.inside(folder, path))
-    return next(
-        (name for name in found if (folder / name).is_dir() and strange.plain_path(name)), ""
-    )
-
-
-def _test_files(folder: Path) -> bool:
-    """Whether anything is named as tests are."""
-    return any(
-        next(folder.glob(f"**/{name}"), None)
-        for name in ("test_*.py", "*_test.py", "tests.py", "testing/*.py")
-    )

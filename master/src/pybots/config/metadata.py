@@ -20,7 +20,7 @@ FORGE: Final = re.compile(
 )
 """A repository's page that is also what git fetches."""
 _EXTRA: Final = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
-_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _MAX_DEPTH: Final = 5
 
 
@@ -59,7 +59,7 @@ def read(folder: Path) -> Metadata:
         groups={
             group: _group(data, group)
             for group in strange.table(data, "dependency-groups")
-            if _NAME.fullmatch(group)
+            if NAME.fullmatch(group)
         },
         environment=environment,
         teller=teller,
@@ -124,7 +124,7 @@ def _extras(
             for extra in _EXTRA.findall(line):
                 names = strange.distributions([line.removeprefix("Requires-Dist: ")])
                 found.setdefault(extra, set()).update(names)
-    return {name: frozenset(names) for name, names in found.items() if _NAME.fullmatch(name)}
+    return {name: frozenset(names) for name, names in found.items() if NAME.fullmatch(name)}
 
 
 def _group(data: dict[str, Any], name: str, depth: int = 0) -> frozenset[str]:
