@@ -9,6 +9,7 @@ import secrets
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,6 +265,32 @@ def test_pause_hangs_up_and_resume_comes_back(live: Live, machine: Machine) -> N
     assert machine.row().resting == ""
 
 
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ({"hours": ["mon 00:00-00:01"]}, "outside its hours"),
+        ({"max_load": 0.000_001}, "its machine is busy"),
+    ],
+)
+def test_outside_its_owners_rules_a_worker_is_not_even_connected(
+    live: Live, machine: Machine, rule: dict[str, Any], why: str
+) -> None:
+    """Whatever it is told: it does not come. The farm knows why, and looks for nobody."""
+    if "hours" in rule and time.localtime()[6:7] + time.localtime()[3:4] == (0, 0):
+        rule = {"hours": ["wed 00:00-00:01"]}  # it is Monday, between midnight and one
+    assert machine.join(code_for(live, owner="Rules")).returncode == 0
+    settings.change(machine.root, rule)
+    machine.start()
+    live.wait(lambda: machine.row().resting.startswith(why), "the word about it")
+    assert not machine.row().connected
+    assert why in live.get("/workers")
+    machine.stop()
+    settings.change(machine.root, {"hours": [], "max_load": 0.0})
+    machine.start()
+    machine.connected()
+    assert machine.row().resting == ""
+
+
 def test_leaving_removes_everything_and_the_farm_knows(live: Live, machine: Machine) -> None:
     assert machine.join(code_for(live, owner="Leaver")).returncode == 0
     machine.start()
@@ -320,3 +347,12 @@ def test_a_stranger_says_hello_in_vain(live: Live) -> None:
     headers = {"Authorization": f"Bearer {'x' * 43}", "X-Forwarded-For": "192.0.2.9"}
     status, words = post(live, welcome.HELLO, said, **headers)
     assert status == 403 and b"does not know this worker" in words
+    again = [post(live, welcome.HELLO, said, **headers)[0] for _ in range(11)]
+    assert again == [403] * 9 + [429] * 2
+    join = {
+        "version": 1, "code": code_for(live, owner="Anew"), "credential": "n" * 43,
+        "machine": {"platform": "linux-x86_64", "abi": "y"},
+    }  # fmt: skip
+    status, words = post(live, welcome.JOIN, join, **{"X-Forwarded-For": "192.0.2.9"})
+    assert status == 201, "its owner joins anew from the same address"
+    workers.set_state(live.farm, json.loads(words)["name"], "retired")

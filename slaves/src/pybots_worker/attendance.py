@@ -60,6 +60,8 @@ class Attendance:
         self._own = OwnLoad()
         self._told: tuple[float, Rest | None] | None = None
         self._asked = self._looking = self._again = self._over = self._stranger = False
+        self._turned = 0.0
+        self._waking: Any = None
         self._loop = task.LoopingCall(lambda: defer.ensureDeferred(self._look()))
         self._loop.clock = reactor
 
@@ -77,7 +79,12 @@ class Attendance:
         """The master did not let us in: the farm knows why."""
         if not self._asked and self._farm_knows_us:
             self._asked = True
-            self._reactor.callLater(REFUSED_SECONDS, self.wake)
+            self._soon()
+
+    def _soon(self) -> None:
+        """Look in a moment; once, however often it is said meanwhile: a farm that is down is not besieged."""
+        if self._waking is None or not self._waking.active():
+            self._waking = self._reactor.callLater(REFUSED_SECONDS, self.wake)
 
     @property
     def _farm_knows_us(self) -> bool:
@@ -107,8 +114,9 @@ class Attendance:
         except (farmlink.LinkError, farmlink.Turned) as error:
             log.msg(f"the farm was not told: {error}")
             self._stranger = isinstance(error, farmlink.Turned)
-            if self._told is None or self._told[1] != resting:
-                self._reactor.callLater(REFUSED_SECONDS, self.wake)
+            self._turned = self._reactor.seconds()
+            if not self._stranger and (self._told is None or self._told[1] != resting):
+                self._soon()
         if resting and not self._bot.busy:
             await self._hang_up(resting.why)
         elif not resting and self._service is None and not self._over:
@@ -140,6 +148,8 @@ class Attendance:
         fresh = self._told and now - self._told[0] < HELLO_SECONDS and self._told[1] == resting
         if not self._farm_knows_us or (fresh and not self._asked):
             return
+        if self._stranger and now - self._turned < HELLO_SECONDS:
+            return  # it would count against all who share our address
         self._asked = False
         said = await threads.deferToThread(self._hello, known, resting)
         self._told = (now, resting)

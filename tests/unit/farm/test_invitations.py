@@ -214,6 +214,17 @@ def test_a_rekeyed_worker_is_what_it_was(farm: Farm) -> None:
     assert (after.joined, after.state, after.owner) == (before.joined, before.state, before.owner)
 
 
+def test_a_second_rekey_makes_the_first_ones_code_worthless(farm: Farm) -> None:
+    """Whoever re-keys twice does so because the first code went astray."""
+    invitations.accept(farm, asked(invite(farm)))
+    _, astray = invitations.rekey(farm, "ada-lovelace")
+    number, code = invitations.rekey(farm, "ada-lovelace")
+    assert [one.id for one in invitations.standing(farm)] == [number]
+    with pytest.raises(NotInvited, match="has expired"):
+        invitations.accept(farm, asked(str(astray), "e" * 43))
+    assert invitations.accept(farm, asked(str(code), "d" * 43)).name == "ada-lovelace"
+
+
 def test_a_rename_takes_the_history_along(farm: Farm) -> None:
     invitations.accept(farm, asked(invite(farm)))
     invitations.accept(farm, asked(invite(farm, name="other"), "d" * 43))

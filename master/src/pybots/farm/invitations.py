@@ -74,7 +74,8 @@ def invite(farm: Farm, wish: Wish, authority: bytes | None = None) -> tuple[int,
 
 
 def rekey(farm: Farm, name: str, authority: bytes | None = None) -> tuple[int, Code]:
-    """Make a worker's credential worthless, and invite it again under its name. Raises RosterError."""
+    """Make a worker's credential worthless, and invite it again under its name; codes that did so before and were not used
+    are worth nothing any more. Raises RosterError."""
     code = welcome.code_of(secrets.token_bytes(welcome.SECRET_BYTES), authority)
     now = farm.clock()
     with farm.ledger.write() as connection:
@@ -83,6 +84,11 @@ def rekey(farm: Farm, name: str, authority: bytes | None = None) -> tuple[int, C
             update(schema.workers)
             .where(schema.workers.c.name == name)
             .values(credential=secrets.token_urlsafe(32))
+        )
+        connection.execute(
+            update(invitations)
+            .where(invitations.c.worker == name, invitations.c.used.is_(None))
+            .values(expires=now)
         )
         made = connection.execute(
             insert_row(invitations).values(

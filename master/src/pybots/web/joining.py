@@ -24,7 +24,7 @@ from pybots_worker.welcome import Hello, Join, Joined, Known
 WHEEL: Final = "application/octet-stream"
 PEM: Final = "application/x-pem-file"
 WRONG_CODES: Final = 10
-"""So many wrong codes from one address, then it waits."""
+"""So many wrong codes from one address, or wrong credentials, then it waits."""
 WINDOW_SECONDS: Final = 600.0
 HELLOS, HELLO_SECONDS = 6, 30.0
 """A worker that says more than that is not ours: they come every ten minutes, and when its owner changes something."""
@@ -37,7 +37,9 @@ class Joining:
 
     def __init__(self, app: App) -> None:
         self.app, self.farm = app, app.farm
+        # Two counts: a worker whose credential is void must not keep its owner from joining with the new code.
         self._wrong = Limiter(WRONG_CODES, WINDOW_SECONDS, clock=time.monotonic)
+        self._unknown = Limiter(WRONG_CODES, WINDOW_SECONDS, clock=time.monotonic)
         self._hellos = Limiter(HELLOS, HELLO_SECONDS, clock=time.monotonic)
         self._add_kit()
         self._add_exchange()
@@ -89,7 +91,7 @@ class Joining:
         async def hello(request: Any) -> bytes:
             credential = bearer(request.requestHeaders)
             where = _address(request)
-            _patience(self._wrong.wait(where), "too many wrong credentials from here")
+            _patience(self._unknown.wait(where), "too many wrong credentials from here")
             said = _message(request, Hello)
             if not said.leaving:
                 _patience(self._hellos.wait(credential), "you say too much")
@@ -98,7 +100,7 @@ class Joining:
                     self._ready(signs.hello), self.farm, credential, said
                 )
             except NotInvited as error:
-                self._wrong.count(where)
+                self._unknown.count(where)
                 raise Refused(403, str(error)) from error
             self._hellos.count(credential)
             return _send(request, 200, known)
