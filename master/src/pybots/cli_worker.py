@@ -52,7 +52,10 @@ def add_parser(commands: Any) -> None:
             "--reason", default="", metavar="TEXT", help="shown on its page and to its owner"
         )
     _about(
-        actions, "rename", "call it otherwise; it learns that by itself", main_rename
+        actions,
+        "rename",
+        "call it otherwise; it learns that by itself, and what it runs begins again",
+        main_rename,
     ).add_argument("new", metavar="NEW", help="its new name")
     _about(
         actions,
