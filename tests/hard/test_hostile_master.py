@@ -210,6 +210,23 @@ def test_a_message_that_never_ends_fills_nothing(tmp_path: Path) -> None:
         assert made.master.call("getWorkerInfo")
 
 
+def test_orders_without_end_fill_nothing(tmp_path: Path) -> None:
+    """Each takes the place of the one before, which has to end first; a Job may have half a megabyte."""
+    with SilentServer() as server, attacked(tmp_path) as made:
+        _, slot = begin(made, server)
+        order = {"job": hanging(server.url) + " " * 500_000, "phase": "interpreter"}
+        before = resident(made.process.pid)
+        refused = 0
+        for _ in range(100):
+            try:
+                made.master.order(slot, "pybots", order)
+            except Refused as error:
+                refused += "too many" in str(error)
+        assert refused > 50
+        assert resident(made.process.pid) - before < 100 * 500_000 // 2
+        assert made.alive() and made.master.call("getWorkerInfo")
+
+
 def begin(made: Attacked, server: SilentServer) -> tuple[Any, Any]:
     """A phase under way that will never end: its download is not answered."""
     slot = made.master.call("setBuilderList", [(SLOT, "")])[SLOT]

@@ -41,6 +41,8 @@ from pybots_worker.wire import Bounded
 KEEPALIVE_SECONDS: Final = 300
 QUIET_SECONDS: Final = 15.0
 """After the last job's end: then what jobs left is removed, unless another one has begun."""
+MOST_KEPT: Final = 8
+"""Commands of one slot that have not ended. A master that waits for each has one, or two when it has called one off."""
 PROGRAM: Final = (sys.executable, "-P", "-m", "pybots_worker.warm")
 """What runs phases; the workshop's folder is its argument. -P: the working folder is no place to import from."""
 
@@ -65,6 +67,7 @@ class Slot(pb.Referenceable):
         self.reactor = bot.reactor
         self.stable = Stable(bot.reactor, bot.program, bot.workshop.root)
         self._running: Running | None = None
+        self._kept = 0
 
     def remote_startBuild(self) -> None:
         """A build comes: its first phase will need a process."""
@@ -76,6 +79,8 @@ class Slot(pb.Referenceable):
         """Run a phase. Refuses everything that is not one."""
         if not isinstance(remote, pb.RemoteReference):
             raise pb.Error("a command needs somebody to report to")
+        if self._kept >= MOST_KEPT:
+            raise pb.Error("too many commands at once")
         try:
             order = orders.read(command, arguments, local=self._bot.settings.local)
             order = replace(
@@ -88,9 +93,11 @@ class Slot(pb.Referenceable):
         if before is not None:
             before.cancel()
         running = self._running = Running(self, order, remote, before.over if before else None)
+        self._kept += 1
         running.over.addCallback(self._ended, running)
 
     def _ended(self, _: object, running: Running) -> None:
+        self._kept -= 1
         if self._running is running:
             self._running = None
 
