@@ -6,7 +6,10 @@ import io
 import os
 import subprocess
 import tarfile
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,3 +177,36 @@ def test_what_cannot_be_reached_is_said_with_the_mend(tmp_path: Path) -> None:
         git.update_mirror(str(tmp_path / "nowhere"), tmp_path / "m", ["main"])
     with pytest.raises(GitError, match=r"cannot be reached .* --cpython"):
         git.update_mirror((tmp_path / "nowhere").as_uri(), tmp_path / "m", ["main"])
+
+
+def test_a_repository_that_has_moved_is_found_and_its_new_address_told(
+    repository: Path, tmp_path: Path
+) -> None:
+    """A real host's answer, over HTTP, with git's own words for it."""
+    run(repository, "clone", "--quiet", "--bare", str(repository), str(tmp_path / "new.git"))
+    run(tmp_path / "new.git", "update-server-info")
+
+    class Host(SimpleHTTPRequestHandler):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given, directory=str(tmp_path))
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/old/"):
+                self.send_response(301)
+                self.send_header("Location", f"{here}/new.git/{self.path.removeprefix('/old/')}")
+                self.end_headers()
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
+        here = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            sha = run(repository, "rev-parse", "HEAD")
+            assert git.ls_remote(f"{here}/old", "") == (sha, f"{here}/new.git")
+            assert git.ls_remote(f"{here}/new.git", "") == (sha, "")
+        finally:
+            server.shutdown()

@@ -44,7 +44,7 @@ def add_parsers(actions: Any) -> None:
     upkeep = actions.add_parser(
         "upkeep",
         help="the project files that want a look, each with a change to propose",
-        description="Lists the files whose source is gone, whose tests no longer collect, or whose control has been red "
+        description="Lists the files whose source is gone or has moved, whose tests no longer collect, or whose control has been red "
         "for weeks, from the farm's ledger. Exit status: 0 none, 1 some.",
     )
     upkeep.add_argument("--json", action="store_true", help="print them as JSON")

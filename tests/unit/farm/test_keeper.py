@@ -83,6 +83,22 @@ def test_a_source_that_fails_for_hours_may_come_back(
     assert listed == [[], [], [], [], [], [START + 60 * 3600]]
 
 
+def test_a_source_that_has_moved_is_named_with_its_new_address(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the file says so, or the host sends nobody on any more."""
+    project = book.farm.projects["anchor"]
+    trunk = replace(project, sources={"trunk": GitBranch(url="/x")})
+    good = Revision(label="x", source=contract.OwnSource())
+    for moved in ("https://new.example/x", "/x", ""):
+        answer = sources.Resolved(project="anchor", source="trunk", revision=good, moved=moved)
+        monkeypatch.setattr(sources, "_resolve", lambda *_, answer=answer: answer)
+        sources.refresh(book.farm, trunk)
+        found = cases(book.farm, 1)
+        assert [case.what for case in found] == ["its source has moved"] * (moved[:5] == "https")
+        assert all('`git = "https://new.example/x"`' in case.propose for case in found)
+
+
 def test_tests_that_no_longer_collect_are_named_since_when(book: Book) -> None:
     lane = book.lane("anchor")
     book.run(lane, 1, "passed", **at(1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -34,6 +35,7 @@ LEFT_OUT: Final = (
     "README.rst",
     "CODE_OF_CONDUCT.md",
 )
+_REDIRECT: Final = re.compile(r"^warning: redirecting to (https?://[!-~]{1,500})$", re.MULTILINE)
 MAX_FILES: Final = 300
 MAX_MESSAGE: Final = 20_000
 
@@ -53,10 +55,12 @@ def local_path(repository: str) -> Path:
 
 def git(repository: Path | None, *arguments: str, timeout: float = 600) -> str:
     """The output of one git command. Raises GitError."""
-    return _run(repository, arguments, timeout).decode("utf-8", "replace")
+    return _run(repository, arguments, timeout).stdout.decode("utf-8", "replace")
 
 
-def _run(repository: Path | None, arguments: Sequence[str], timeout: float) -> bytes:
+def _run(
+    repository: Path | None, arguments: Sequence[str], timeout: float
+) -> subprocess.CompletedProcess[bytes]:
     command = ["git", *(["-C", str(repository)] if repository else []), *arguments]
     try:
         done = subprocess.run(
@@ -68,7 +72,7 @@ def _run(repository: Path | None, arguments: Sequence[str], timeout: float) -> b
         raise GitError(f"git {arguments[0]} took longer than {timeout:.0f} s") from None
     if done.returncode:
         raise GitError(f"git {arguments[0]}: {_reason(done.stderr.decode('utf-8', 'replace'))}")
-    return done.stdout
+    return done
 
 
 def _reason(said: str) -> str:
@@ -242,8 +246,22 @@ def version(repository: Path, sha: str) -> tuple[int, int] | None:
         return None
 
 
-def ls_remote(url: str, branch: str) -> str:
-    """The sha a branch of a project's repository stands at now (its default branch when empty). Raises GitError."""
+def ls_remote(url: str, branch: str) -> tuple[str, str]:
+    """(The sha a branch of a project's repository stands at now, its default branch when empty; where its address leads
+    to when it has moved, else ""). Raises GitError."""
     ref = f"refs/heads/{branch}" if branch else "HEAD"
-    output = git(None, "ls-remote", "--exit-code", url, ref, timeout=120)
-    return output.split()[0]
+    done = _run(None, ("ls-remote", "--exit-code", url, ref), 120)
+    return done.stdout.decode().split()[0], moved_to(url, done.stderr.decode("utf-8", "replace"))
+
+
+def moved_to(url: str, said: str) -> str:
+    """Where a host sends those who ask for `url`, by what git says of it. Its own ending for the same place is no move.
+
+    >>> moved_to("https://a.example/x", "warning: redirecting to https://b.example/x.git/\\n")
+    'https://b.example/x.git'
+    >>> moved_to("https://a.example/x", "warning: redirecting to https://a.example/x.git/\\n")
+    ''
+    """
+    found = _REDIRECT.search(said)
+    new = found[1].rstrip("/") if found else ""
+    return "" if new.removesuffix(".git") == url.rstrip("/").removesuffix(".git") else new

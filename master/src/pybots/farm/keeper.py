@@ -1,4 +1,4 @@
-"""What the registry's keeper should look at: files whose source is gone, whose tests no longer collect, whose control stays red.
+"""What the registry's keeper should look at: files whose source is gone or has moved, whose tests no longer collect, whose control stays red.
 
 Read from the ledger when somebody asks, and told in the weekly digest: no polling of its own. Each case comes with a change to
 propose to the project.
@@ -30,7 +30,11 @@ lanes, runs, sources = schema.lanes, schema.runs, schema.sources
 def cases(farm: Farm, connection: Connection, now: float) -> list[Upkeep]:
     """Everything to look at, by project."""
     projects = farm.config.registered(farm.projects)
-    found = [*_lost(projects, connection), *_lanes(projects, connection, now)]
+    found = [
+        *_lost(projects, connection),
+        *_moved(projects, connection),
+        *_lanes(projects, connection, now),
+    ]
     seen: dict[tuple[str, str, str], Upkeep] = {}
     for case in found:  # of a project's many lanes the one that has had it longest
         key = (case.project, case.source, case.what)
@@ -57,6 +61,20 @@ def _lost(projects: dict[str, Project], connection: Connection) -> Iterator[Upke
             project=row.project, source=row.source, what="its source cannot be had", since=row.failing,
             said=row.error,
             propose=f"correct `{key}` of [source.{row.source}], or remove that table",
+        )  # fmt: skip
+
+
+def _moved(projects: dict[str, Project], connection: Connection) -> Iterator[Upkeep]:
+    """Sources whose host sends elsewhere: it may stop doing so, or somebody else may take the name."""
+    for row in connection.execute(select(sources).where(sources.c.moved.is_not(None))):
+        project = projects.get(row.project)
+        source = project.sources.get(row.source) if project else None
+        if not isinstance(source, GitBranch) or source.url == row.moved:
+            continue
+        yield Upkeep(
+            project=row.project, source=row.source, what="its source has moved", since=None,
+            said=f"{source.url} leads to {row.moved}",
+            propose=f'write `git = "{row.moved}"` in [source.{row.source}], if that is the same project',
         )  # fmt: skip
 
 

@@ -43,12 +43,13 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What one look at a source gave: a revision, or the reason why there is none."""
+    """What one look at a source gave: a revision, or the reason why there is none. `moved`: where its address leads to."""
 
     project: str
     source: str
     revision: Revision | None
     error: str = ""
+    moved: str = ""
 
 
 def refresh(farm: Farm, project: Project) -> list[Resolved]:
@@ -62,6 +63,7 @@ def refresh(farm: Farm, project: Project) -> list[Resolved]:
             values: dict[str, Any] = {"checked": now, "error": resolved.error or None}
             values["failing"] = now if resolved.error else None
             if resolved.revision:
+                values["moved"] = resolved.moved or None
                 values["label"] = resolved.revision.label
                 values["revision"] = msgspec.to_builtins(resolved.revision.source)
             key = {"project": resolved.project, "source": resolved.source}
@@ -98,10 +100,11 @@ def revision_of(data: dict[str, object]) -> contract.ProjectSource:
 
 
 def _resolve(farm: Farm, project: str, name: str, source: Source) -> Resolved:
+    moved = ""
     try:
         match source:
             case GitBranch():
-                revision = _head_of(source)
+                revision, moved = _head_of(source)
             case IndexSource():
                 revision = _sdist(farm, source)
             case Own():
@@ -109,20 +112,21 @@ def _resolve(farm: Farm, project: str, name: str, source: Source) -> Resolved:
     except (SourceError, StoreError, git.GitError, requests.RequestException) as error:
         words = f"{project}: source {name!r}: {error}"
         return Resolved(project=project, source=name, revision=None, error=words[:1000])
-    return Resolved(project=project, source=name, revision=revision)
+    return Resolved(project=project, source=name, revision=revision, moved=moved)
 
 
-def _head_of(source: GitBranch) -> Revision:
+def _head_of(source: GitBranch) -> tuple[Revision, str]:
     url = source.url
     if git.is_local(url):
         url = Path(url).expanduser().resolve().as_uri()
-    sha = git.ls_remote(url, source.branch)
-    return Revision(
+    sha, moved = git.ls_remote(url, source.branch)
+    head = Revision(
         label=f"{source.branch or 'head'}@{sha[:12]}",
         source=contract.GitSource(
             url=url, commit=sha, ref=source.branch, submodules=source.submodules
         ),
     )
+    return head, moved
 
 
 def _sdist(farm: Farm, source: IndexSource) -> Revision:

@@ -87,6 +87,7 @@ sources = Table(  # what each project's sources resolved to, last time anybody l
     Column("checked", Float, nullable=False),
     Column("error", Text),
     Column("failing", Float),  # since when there is an error, at every look
+    Column("moved", Text),  # where its address leads to now
 )
 
 lanes = Table(
