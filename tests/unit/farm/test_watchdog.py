@@ -151,6 +151,9 @@ def test_one_whose_lanes_disagree_with_themselves_is_quarantined(farm: Farm) -> 
                 scope="worker", name="attic", tripped=START, state="farm", settled=START + 1
             )
         )
+    change(farm, "shed", state="paused")
+    assert health.look(at(farm, 60)) == [], "there is nobody who could do its work"
+    change(farm, "shed", state="approved")
     assert health.look(at(farm, 60)) == ["attic"]
     assert row(farm).trouble == "disagrees"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,6 +32,9 @@ from pybots.ledger.engine import inserted_id
 
 runs, lanes, attempts = schema.runs, schema.lanes, schema.attempts
 breakages, parts, breakers = schema.breakages, schema.breakage_lanes, schema.breakers
+
+REPORTED: Final = CONCLUSIVE | {"blocked"}
+"""Verdicts of a lane that reported; a red control makes a failure blocked, and it was this worker that showed it."""
 
 
 def check(farm: Farm, connection: Connection, book: Book, now: float) -> dict[int, Trip]:
@@ -86,7 +89,7 @@ def _reported(connection: Connection, now: float) -> list[Reported]:
             runs.c.state == "done",
             runs.c.purpose == "routine",
             # The run that is being recorded has its verdict last.
-            or_(runs.c.verdict.in_(CONCLUSIVE), runs.c.verdict.is_(None)),
+            or_(runs.c.verdict.in_(REPORTED), runs.c.verdict.is_(None)),
         )
         .order_by(runs.c.id)
     ).all()
@@ -97,7 +100,11 @@ def _reported(connection: Connection, now: float) -> list[Reported]:
         .where(
             parts.c.opened > since,
             parts.c.closed.is_(None),
-            breakages.c.state.in_(STANDING),
+            # A control that was red at once has dismissed it before the next lane turned: that is how a bad machine looks.
+            or_(
+                breakages.c.state.in_(STANDING),
+                and_(breakages.c.state == "dismissed", breakages.c.control == "red"),
+            ),
             _untold(),
             or_(
                 breakages.c.trip == 0,

@@ -138,7 +138,18 @@ def _disagreed(connection: Connection, rows: Any, now: float) -> set[str]:
             breakers.c.scope == "worker", breakers.c.state == "farm", breakers.c.settled > now - DAY
         )
     )
-    return {name for name, at in found if at > since.get(name, now)}
+    bad = {name for name, at in found if at > since.get(name, now)}
+    return {row.name for row in rows if row.name in bad and _has_peers(row, rows)}
+
+
+def _has_peers(row: Record, rows: Any) -> bool:
+    """Whether somebody else can do its work. One that is alone is told of (farm.alarms), and works on: what all its lanes
+    share may be the world, a bad release of what they all need, and a farm that rests finds out nothing."""
+    return any(
+        one.platform == row.platform and one.state == "approved"
+        for one in rows
+        if one.name != row.name
+    )
 
 
 def _change(
