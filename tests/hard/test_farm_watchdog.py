@@ -81,7 +81,7 @@ def hello(yard: Yard, **changes: Any) -> str:
         except farmlink.LinkError as error:  # attic may have spoken itself, and more is not heard
             if "too much" not in str(error) or time.monotonic() > until:
                 raise
-            time.sleep(2)
+            time.sleep(2)  # it was told when to try again; no event says that the time has come
 
 
 def quarantined(yard: Yard, words: str) -> None:

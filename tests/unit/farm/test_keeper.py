@@ -14,7 +14,7 @@ from tests.unit.farm.lane_world import make_project
 
 from pybots.core.digest import Upkeep
 from pybots.core.model import GitBranch, IndexSource, Revision
-from pybots.farm import digests, keeper, sources
+from pybots.farm import digests, git, keeper, sources
 from pybots.farm.home import Farm
 from pybots.ledger import schema
 from pybots_worker import contract
@@ -70,7 +70,7 @@ def test_a_source_that_fails_for_hours_may_come_back(
 ) -> None:
     """It is gone when every look of a day says so; one that succeeds in between begins anew."""
     project = book.farm.projects["anchor"]
-    git = replace(project, sources={"trunk": project.sources["trunk"]})
+    trunk = replace(project, sources={"trunk": project.sources["trunk"]})
     errors = ["gone", "gone", "", "gone", "gone", "gone"]
     listed = []
     for hour, error in zip((0, 20, 40, 60, 80, 84), errors, strict=True):
@@ -78,9 +78,16 @@ def test_a_source_that_fails_for_hours_may_come_back(
         answer = sources.Resolved(project="anchor", source="trunk", revision=good, error=error)
         monkeypatch.setattr(sources, "_resolve", lambda *_, answer=answer: answer)
         at = START + hour * 3600
-        sources.refresh(replace(book.farm, clock=lambda at=at: at), git)
+        sources.refresh(replace(book.farm, clock=lambda at=at: at), trunk)
         listed.append([case.since for case in cases(book.farm, hour / 24)])
     assert listed == [[], [], [], [], [], [START + 60 * 3600]]
+
+
+@pytest.mark.parametrize("odd", ['"', "\\", "`", "<", ">", "'", " x", "\x1b", "\u202e", "a" * 600])
+def test_an_address_that_would_not_stay_in_its_line_is_not_proposed(odd: str) -> None:
+    said = "warning: redirecting to https://new.example/{}/\n"
+    assert git.moved_to("https://a.example/x", said.format("x")) == "https://new.example/x"
+    assert git.moved_to("https://a.example/x", said.format(f"x{odd}y")) == ""
 
 
 def test_a_source_that_has_moved_is_named_with_its_new_address(

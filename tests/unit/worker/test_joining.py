@@ -109,7 +109,8 @@ def test_what_a_farm_says_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> No
     odd = "\x1b]0;owned\x07\u202eyes"
     said = {Joined: answer(farm=odd, words=odd), Known: Known(name="a", state="revoked", clock=0.0, reason=odd)}  # fmt: skip
     monkeypatch.setattr(farmlink, "_post", lambda *words: said[words[-1]])
-    joined: Any = farmlink.join(FARM, None)  # type: ignore[arg-type] # it is not looked at
+    # What is sent is not looked at: None stands for it.
+    joined: Any = farmlink.join(FARM, None)  # type: ignore[arg-type]
     known: Any = farmlink.hello(FARM, "", None)  # type: ignore[arg-type]
     for words in (joined.farm, joined.words, known.reason):
         assert words.isprintable() and words.endswith("yes")

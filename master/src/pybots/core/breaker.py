@@ -24,7 +24,7 @@ Scope = Literal["worker", "platform", "farm"]
 @dataclass(frozen=True, kw_only=True)
 class Reported:
     """A lane that reported within the window. `turned`: the breakages it entered within the window and that can be held,
-    or are, by an open breaker; () when none."""
+    or are, by an open breaker, or that a red control has dismissed; () when none."""
 
     lane: int
     worker: str

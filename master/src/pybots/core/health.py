@@ -36,7 +36,7 @@ class Vitals:
 
     `partings`: connections lost in the last hour. `silences`: in the last six hours it stopped answering in the middle of
     its work so often. `lost`: attempts of the last day that it lost and another worker then
-    finished; `done`: what it finished itself. `disagreed`: most of its lanes turned red, and so did the control there."""
+    finished; `done`: what it finished itself. `disagreed`: most of its lanes turned red, and so did the control there; somebody else could do its work."""
 
     now: float
     told: float | None = None

@@ -75,7 +75,8 @@ def _breaker(row: Any) -> Breaker:
 
 
 def _reported(connection: Connection, now: float) -> list[Reported]:
-    """The lanes that reported within the window, each with the breakages it entered in that time and that can be held.
+    """The lanes that reported within the window, each with the breakages it entered in that time and that can be held, or
+    that a red control has dismissed.
 
     What readers were told, or a settled breaker has let go, turns nothing red once more: else every look at it tripped
     another breaker."""

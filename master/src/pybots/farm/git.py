@@ -35,7 +35,10 @@ LEFT_OUT: Final = (
     "README.rst",
     "CODE_OF_CONDUCT.md",
 )
-_REDIRECT: Final = re.compile(r"^warning: redirecting to (https?://[!-~]{1,500})$", re.MULTILINE)
+_REDIRECT: Final = re.compile(
+    r"^warning: redirecting to (https?://[!#-&(-;=?-\[\]-_a-~]{1,500})$", re.MULTILINE
+)
+"""No quote, backslash or angle bracket: the address is proposed as a line of a project's file."""
 MAX_FILES: Final = 300
 MAX_MESSAGE: Final = 20_000
 

@@ -181,7 +181,7 @@ def hostile(bounds: Bounds) -> tuple[Definition, ...]:
                 import pathlib
                 import time
                 counter = pathlib.Path(__file__).with_name("tried")
-                if counter.exists():
+                if counter.exists():  # the hanging is the very thing to be shown
                     time.sleep({bounds.hang_seconds})
                 counter.touch()
                 self.fail("at first")
